@@ -56,14 +56,18 @@ def this_writer() -> str:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; sync and rename it on success, remove it on failure."""
+    """Yield a temporary path beside `path`; sync and rename it on success, remove it on failure.
+
+    Raises a disk's error, also a library's own, as OSError that names a file.
+    """
     make_folder(path.parent)
     partial = path.with_name(f".{path.name}.{this_writer()}.partial")
     try:
-        yield partial
-        sync(partial)
-        partial.replace(path)
-        sync(path.parent)
+        with disk_errors(path):
+            yield partial
+            sync(partial)
+            partial.replace(path)
+            sync(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -201,6 +205,9 @@ def of_disk(error: OSError, path: Path | None = None) -> SprError | None:
 
 def as_os_error(error: Exception, path: Path) -> OSError | None:
     """Recover the OSError from a library's own exception by its text; None if there is none."""
+    # NumPy's own errors have no number.
+    if _WITHOUT_NUMBER.fullmatch(str(error)):
+        return OSError(errno.ENOSPC, str(error), str(path))
     for number in (*_NO_ROOM, errno.EROFS, errno.EACCES, errno.EIO):
         if os.strerror(number) in str(error) or f"os error {number})" in str(error):
             return OSError(number, os.strerror(number), str(path))
@@ -209,19 +216,12 @@ def as_os_error(error: Exception, path: Path) -> OSError | None:
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Have a library that writes `path` raise its disk errors as OSError with a file's name."""
+    """Have whatever writes `path` raise its disk errors as OSError with a file's name."""
     try:
         yield
     except Exception as error:
-        named = isinstance(error, OSError) and error.filename is not None
+        named = isinstance(error, SprError) or (isinstance(error, OSError) and error.filename is not None)
         raise (None if named else as_os_error(error, path)) or error from None
-
-
-def follow_umask(path: Path) -> None:
-    """Set the default permissions of a new file (0666 less the umask) on one that a library made 0600."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    path.chmod(0o666 & ~mask)
 
 
 def refusal(error: OSError, path: Path | str | None = None) -> SprError:

@@ -1,8 +1,13 @@
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from tests import numeric
+
+TESTS = Path(__file__).parent
 
 
 def test_the_scale_is_the_tensors_largest_value() -> None:
@@ -37,3 +42,9 @@ def test_only_named_places_count() -> None:
     numeric.close([1.0, 5.0], [1.0, -3e38], where=where)
     with pytest.raises(AssertionError):
         numeric.close([1.5, 5.0], [1.0, -3e38], where=where)
+
+
+def test_every_test_compares_tensors_with_this_helper() -> None:
+    others = re.compile(r"\b(allclose|isclose|assert_close|assert_almost_equal)\b")
+    found = {path.name for path in TESTS.rglob("*.py") if others.search(path.read_text(encoding="utf-8"))}
+    assert found == {Path(__file__).name}

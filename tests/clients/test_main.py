@@ -114,6 +114,15 @@ def test_an_unknown_command_names_the_nearest(
     assert f"Did you mean '{meant}'?" in said
 
 
+def test_the_first_word_of_a_name_finds_all_that_begin_with_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "corpus", "import") == 2
+    said = capsys.readouterr().err
+    assert "Did you mean 'import-tvr-ranking' or 'import-moments'?" in said
+    assert "'export'" not in said
+
+
 @pytest.mark.parametrize(
     ("raised", "code", "said"),
     [

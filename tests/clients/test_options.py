@@ -1,9 +1,12 @@
 import inspect
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from spr_cli import (
     build,
@@ -14,7 +17,8 @@ from spr_cli import (
     import_checkpoint,
     ingest,
 )
-from spr_cli.options import ADDRESS, SECONDS, WORDS
+from spr_cli.options import ADDRESS, SECONDS, WORDS, Output
+from tests.clients.test_main import COMMANDS
 from trainer.evaluation.compare import compare_files
 from trainer.evaluation.evaluation import EvalConfig
 from trainer.formats.checkpoints import Choices
@@ -77,3 +81,39 @@ def test_text_is_unicode() -> None:
     assert WORDS.convert("a red ball, ein roter Ball, 赤い玉", None, None).startswith("a red")
     with pytest.raises(click.BadParameter, match=r"b'red\\xff' is not UTF-8 from character 4 on"):
         WORDS.convert("red\udcff", None, None)
+
+
+OUTPUTS = {"out", "plot", "html", "reliability", "run_out", "parquet", "lance", "cache"}
+
+
+def test_where_nothing_can_be_written_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    kind = Output(dir_okay=False)
+    assert kind.convert(str(tmp_path / "new" / "folder" / "out"), None, None) == tmp_path / "new/folder/out"
+    with pytest.raises(click.BadParameter, match="file is no directory that may be; choose another place"):
+        kind.convert(str(tmp_path / "file" / "out"), None, None)
+    with pytest.raises(click.BadParameter, match="is a directory"):
+        kind.convert(str(tmp_path / "folder"), None, None)
+    monkeypatch.setattr("os.access", lambda path, how: False)
+    with pytest.raises(click.BadParameter, match="out cannot be written"):
+        kind.convert(str(tmp_path / "out"), None, None)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_what_is_written_at_the_end_is_checked_first(words: tuple[str, ...]) -> None:
+    for parameter in COMMANDS[words].params:
+        if parameter.name in OUTPUTS and isinstance(parameter.type, click.Path):
+            assert isinstance(parameter.type, Output), parameter.name
+
+
+@pytest.mark.parametrize("words", [("build",), ("train", "projector"), ("train", "ranker")], ids=" ".join)
+def test_a_collection_that_cannot_be_written_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, how: how != os.W_OK)
+    found = CliRunner().invoke(COMMANDS[words], [str(tmp_path)])
+    assert found.exit_code == 2
+    assert f"'{tmp_path}' is not writable" in found.output

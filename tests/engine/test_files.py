@@ -1,12 +1,17 @@
 import os
 import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from safetensors.numpy import save_file
 
 from engine import config, files
 from engine.errors import InvalidInput, Unavailable
+from tests.trainer.generation.test_disk import largest_file
 
 DEEP = 200_000
 
@@ -116,3 +121,33 @@ def test_a_copy_onto_a_full_disk_names_the_copy() -> None:
     # As shutil has it: where from, then where to.
     told = str(files.refusal(OSError(28, "No space left on device", "from/x", None, "to/x")))
     assert told.startswith("to/x cannot be written (No space left on device)")
+
+
+ROWS = np.random.default_rng(0).random((200, 200), np.float32)
+
+
+def write_numpy(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, ROWS)
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "bytes": lambda path: path.write_bytes(ROWS.tobytes()),
+    "numpy": write_numpy,
+    "picture": lambda path: Image.fromarray((255 * ROWS).astype(np.uint8)).save(path, "png"),
+    "tensors": lambda path: save_file({"rows": ROWS}, path),
+}
+
+
+@pytest.mark.parametrize("what", WRITERS)
+def test_a_file_that_finds_no_room_is_named_whoever_writes_it(tmp_path: Path, what: str) -> None:
+    def write() -> None:
+        with largest_file(10_000), files.replacing(tmp_path / "out") as partial:
+            WRITERS[what](partial)
+
+    with pytest.raises(OSError, match="out") as caught:
+        write()
+    refused = str(files.of_disk(caught.value))
+    assert refused.startswith(str(tmp_path))
+    assert refused.endswith(": make room and run the same command again.")
+    assert not list(tmp_path.iterdir())

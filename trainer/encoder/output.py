@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.errors import InvalidInput
-from engine.files import follow_umask, make_folder, sync
+from engine.files import make_folder, sync
+from workers.ranker.stores.checkpoint import follow_umask
 
 
 @contextlib.contextmanager

@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from spr_cli.options import Output
+
 
 @click.command()
 @click.argument("stages", nargs=-1, metavar="[STAGE]...")
@@ -14,12 +16,12 @@ import click
 )
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Output(file_okay=False),
     help="Write bench.json, the plots and stages.md here, and a page that shows them beside it: OUT.md.",
 )
 @click.option(
     "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Output(file_okay=False),
     default=Path("build/bench"),
     show_default=True,
     help="Where the corpus and the models are kept; 8 GB, 6 GB more while `living` runs.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spr_cli.options import AS_JSON, COLLECTION, DEVICE, ENGINE, OF_ENCODER, Number
+from spr_cli.options import AS_JSON, DEVICE, ENGINE, OF_ENCODER, WRITTEN, Number
 
 if TYPE_CHECKING:
     from trainer.generation.build import BuildConfig, BuildReport
@@ -17,7 +17,7 @@ UNITS = {"contexts": "clips"}
 
 
 @click.command()
-@click.argument("collection", type=COLLECTION)
+@click.argument("collection", type=WRITTEN)
 @click.option(
     "--shards",
     type=click.IntRange(1),

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from spr_cli.options import AS_JSON, COLLECTION
+from spr_cli.options import AS_JSON, COLLECTION, Output
 
 
 @click.command()
 @click.argument("collection", type=COLLECTION)
-@click.option("--parquet", type=click.Path(path_type=Path), help="File to write.")
-@click.option("--lance", type=click.Path(path_type=Path), help="Lance data set to write, a directory.")
+@click.option("--parquet", type=Output(), help="File to write.")
+@click.option("--lance", type=Output(), help="Lance data set to write, a directory.")
 @click.option("--version", default="", help="Id or number.  [default: the current one]")
 @click.option(
     "--force", is_flag=True, help="Replace the file that is there; write a data set's next version."

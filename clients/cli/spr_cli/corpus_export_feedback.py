@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from spr_cli.options import AS_JSON, COLLECTION
+from spr_cli.options import AS_JSON, COLLECTION, Output
 
 
 @click.command()
 @click.argument("collection", type=COLLECTION)
-@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("out", type=Output(file_okay=False))
 @AS_JSON
 def command(collection: Path, out: Path, as_json: bool) -> None:
     """Write the judgements of COLLECTION into OUT, as `spr corpus annotate` and `spr eval` read them.

@@ -5,12 +5,12 @@ from typing import Any
 
 import click
 
-from spr_cli.options import AS_JSON, COLLECTION, DEVICE, OF_ENCODER, Number
+from spr_cli.options import AS_JSON, COLLECTION, DEVICE, OF_ENCODER, Number, Output
 
 
 @click.command()
 @click.argument("collection", type=COLLECTION)
-@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("out", type=Output(file_okay=False))
 @click.option("--arch", default="", help="Name of the feature files.  [default: as imported, or by width]")
 @click.option(
     "--top-k",

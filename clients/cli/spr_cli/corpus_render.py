@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from spr_cli.options import Output
+
 if TYPE_CHECKING:
     from trainer.world.build import Finished
 
 
 @click.command()
-@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("out", type=Output(file_okay=False))
 @click.option("--videos", default=120, show_default=True, type=click.IntRange(min=1), help="How many videos.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Which world.")
 @click.option(

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from spr_cli.options import Number
+from spr_cli.options import Number, Output
 
 
 @click.command()
-@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("out", type=Output(file_okay=False))
 @click.option("--like", type=click.Choice(["tvr-ranking"]), default="tvr-ranking", show_default=True)
 @click.option(
     "--scale",

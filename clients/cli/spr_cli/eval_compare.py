@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from spr_cli.options import protocol
+from spr_cli.options import Output, protocol
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -30,7 +30,9 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the resamples.")
 @click.option(
-    "--html", type=FILE, help="Write the comparison as a page: what B wins and loses, query by query."
+    "--html",
+    type=Output(dir_okay=False),
+    help="Write the comparison as a page: what B wins and loses, query by query.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 def command(

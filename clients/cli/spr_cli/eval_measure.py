@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from spr_cli.options import ADDRESS, ENGINE, SECONDS, Number, access, protocol
+from spr_cli.options import ADDRESS, ENGINE, SECONDS, Number, Output, access, protocol
 from spr_cli.search_evidence import where
 
-FILE = click.Path(path_type=Path, dir_okay=False)
+FILE, OUT = click.Path(path_type=Path, dir_okay=False), Output(dir_okay=False)
 
 
 @click.command()
@@ -29,15 +29,13 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--corpus", type=FILE, help="Videos and seconds, for the chance level.  [default: beside the truth]"
 )
-@click.option("--out", type=FILE, help="Write the report as JSON.")
-@click.option("--plot", type=FILE, help="Write the report as a PNG chart.")
+@click.option("--out", type=OUT, help="Write the report as JSON.")
+@click.option("--plot", type=OUT, help="Write the report as a PNG chart.")
+@click.option("--reliability", type=OUT, help="Draw confidence against truth as PNG, where moments carry it.")
 @click.option(
-    "--reliability", type=FILE, help="Draw confidence against truth as PNG, where moments carry it."
+    "--html", type=OUT, help="Write the report as a page: all queries, and where the worst go wrong."
 )
-@click.option(
-    "--html", type=FILE, help="Write the report as a page: all queries, and where the worst go wrong."
-)
-@click.option("--run-out", type=FILE, help="Write the answers as a run file, to be measured again.")
+@click.option("--run-out", type=OUT, help="Write the answers as a run file, to be measured again.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report on stdout instead of the table.")
 @protocol(
     "spr: IoU >=, irrelevant moments left out; tvr-ranking: IoU >, they stay; gmr: as spr, and how well "

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spr_cli.options import AS_JSON, Number
+from spr_cli.options import AS_JSON, Number, Output
 
 if TYPE_CHECKING:
     from trainer.formats.checkpoints import Checkpoint
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Directory to write.")
+@click.option("--out", type=Output(file_okay=False), help="Directory to write.")
 @click.option(
     "--collection",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

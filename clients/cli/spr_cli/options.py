@@ -22,9 +22,12 @@ _HOST_PORT = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
 class _Collection(click.Path):
     """A collection's directory on this machine."""
 
-    def __init__(self, urls: bool = False) -> None:
-        """urls: whether the URL of one that was copied to a store will do as well; it stays a text."""
-        super().__init__(exists=True, file_okay=False, path_type=Path)
+    def __init__(self, urls: bool = False, written: bool = False) -> None:
+        """urls: whether the URL of one that was copied to a store will do as well; it stays a text.
+
+        written: whether the command writes into it, at its end perhaps.
+        """
+        super().__init__(exists=True, file_okay=False, writable=written, path_type=Path)
         self._urls = urls
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -35,6 +38,22 @@ class _Collection(click.Path):
             said = "is a URL, and this is done where a collection is a directory"
             self.fail(f"{value} {said}; copy it there afterwards with `spr snapshot`", param, ctx)
         return value
+
+
+class Output(click.Path):
+    """A file or directory that is written at the end: refused at once where nothing can be."""
+
+    def __init__(self, *, file_okay: bool = True, dir_okay: bool = True) -> None:
+        """file_okay, dir_okay: whether what is there already may be one."""
+        super().__init__(file_okay=file_okay, dir_okay=dir_okay, writable=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return its path."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        if not (above.is_dir() and os.access(above, os.W_OK)):
+            self.fail(f"{path} cannot be written: {above} is no directory that may be; choose another place")
+        return path
 
 
 class _Seconds(click.ParamType[float | None]):
@@ -107,7 +126,7 @@ class _Words(click.ParamType[str]):
         return value
 
 
-COLLECTION, SERVED = _Collection(), _Collection(urls=True)
+COLLECTION, SERVED, WRITTEN = _Collection(), _Collection(urls=True), _Collection(written=True)
 SECONDS, ADDRESS, WORDS = _Seconds(), _Address(), _Words()
 # What the wire can carry of a number of things.
 COUNT = click.IntRange(1, 2**31 - 1)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from spr_cli.options import Output
+
 if TYPE_CHECKING:
     from spr_client import SearchResult
     from spr_gateway.exports.excerpts import Excerpt
@@ -16,12 +18,11 @@ FORMATS = ("csv", "json", "vtt", "otio", "fcp7xml", "fcpxml", "edl")
 A_FILE_A_VIDEO = ("vtt", "edl")
 
 
-_PLACE = click.Path(path_type=Path)
 _OPTIONS = (
     ("format", "Write moments for another program.", click.Choice(FORMATS)),
-    ("out", "File for --format; of vtt and edl a folder.  [default: print]", _PLACE),
-    ("export", "Folder for clips of the moments, and a manifest.", _PLACE),
-    ("media", "Folder of the videos' files, where the service does not say it.", _PLACE),
+    ("out", "File for --format; of vtt and edl a folder.  [default: print]", Output()),
+    ("export", "Folder for clips of the moments, and a manifest.", Output()),
+    ("media", "Folder of the videos' files, where the service does not say it.", click.Path(path_type=Path)),
 )
 
 

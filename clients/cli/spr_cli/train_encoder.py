@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spr_cli.options import Number
+from spr_cli.options import Number, Output
 
 if TYPE_CHECKING:
     from trainer.runs import Progress
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("world", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Directory to make.")
+@click.option("--out", required=True, type=Output(), help="Directory to make.")
 @click.option(
     "--minutes",
     default=2.0,

@@ -5,12 +5,12 @@ from typing import Unpack
 
 import click
 
-from spr_cli.options import COLLECTION
+from spr_cli.options import WRITTEN
 from spr_cli.train_options import TrainOptions, changes_of, training_options
 
 
 @click.command()
-@click.argument("collection", type=COLLECTION)
+@click.argument("collection", type=WRITTEN)
 @training_options
 def command(collection: Path, **options: Unpack[TrainOptions]) -> None:
     """Train query and segment projectors on the features and annotations of COLLECTION.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from spr_cli.options import COLLECTION, ENGINE
+from spr_cli.options import ENGINE, WRITTEN
 from spr_cli.train_options import TrainOptions, changes_of, training_options
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class RankerOptions(TrainOptions):
 
 
 @click.command()
-@click.argument("collection", type=COLLECTION)
+@click.argument("collection", type=WRITTEN)
 @training_options
 @click.option("--projector", help="Fingerprint of the projector that proposes, or none; the current one.")
 @click.option(

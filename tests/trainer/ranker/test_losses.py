@@ -24,9 +24,11 @@ GOLDEN = golden.values("reloclnet_small_config")["losses"]
 NAMES = {"boundary": "st_ed", "frame": "fcl", "video": "vcl", "context": "neg_ctx", "query": "neg_q"}
 
 
-def published_losses(variant: Variant) -> tuple[dict[str, torch.Tensor], torch.nn.Module]:
-    stored = {name: torch.from_numpy(array) for name, array in golden.arrays("reloclnet_small").items()}
-    model, config = golden.relo(), LossConfig(variant, hard_pool=1)
+def published_losses(
+    variant: Variant, dtype: torch.dtype = torch.float32
+) -> tuple[dict[str, torch.Tensor], torch.nn.Module]:
+    stored = golden.tensors("reloclnet_small", dtype)
+    model, config = golden.relo().to(dtype), LossConfig(variant, hard_pool=1)
     query = model.encode_query(stored["in/query_feat"], stored["in/query_mask"])
     context = model.encode_context(stored["in/video_feat"], stored["in/sub_feat"], stored["in/video_mask"])
     wrong = None
@@ -36,16 +38,16 @@ def published_losses(variant: Variant) -> tuple[dict[str, torch.Tensor], torch.n
     n = len(stored["in/simi"])
     targets = Targets(
         stored["in/st_ed_indices"],
-        stored["in/match_labels"].float(),
+        stored["in/match_labels"].to(dtype),
         stored["in/query_context_pos_mask"] > 0,
-        stored["in/simi"] if config.by_similarity else torch.ones(n),
+        stored["in/simi"] if config.by_similarity else torch.ones(n, dtype=dtype),
     )
     return relo_losses(model, query, context, targets, config, hard=True, wrong=wrong), model
 
 
 @pytest.mark.parametrize("variant", get_args(Variant))
 def test_losses_of_all_variants_are_the_published_ones(variant: Variant) -> None:
-    found, _ = published_losses(variant)
+    (found, _), (exact, _) = (published_losses(variant, dtype) for dtype in (torch.float32, torch.float64))
     wanted = {name: GOLDEN[variant][f"loss_{published}"] for name, published in NAMES.items()}
     wanted["loss"] = GOLDEN[variant]["loss_overall"]
     if "hard_neg" in variant:
@@ -53,18 +55,26 @@ def test_losses_of_all_variants_are_the_published_ones(variant: Variant) -> None
     assert found.keys() == wanted.keys()
     for name, value in found.items():
         numeric.close(value, wanted[name], name=name)
+        numeric.close(value, exact[name], name=name)
+
+
+def gradients(dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Return what the recorded loss gives every parameter of the small ranker."""
+    found, model = published_losses("reloclnet_rvmr", dtype)
+    found["loss"].backward()  # type: ignore[no-untyped-call]
+    return {name: value.grad for name, value in model.named_parameters() if value.grad is not None}
 
 
 def test_gradients_are_the_published_ones() -> None:
-    found, model = published_losses("reloclnet_rvmr")
-    found["loss"].backward()  # type: ignore[no-untyped-call]
     stored = golden.arrays("reloclnet_small")
-    for name, parameter in model.named_parameters():
+    found, exact = gradients(torch.float32), gradients(torch.float64)
+    assert found.keys() == {name.removeprefix("grad/") for name in stored if name.startswith("grad/")}
+    for name, gradient in found.items():
         wanted = stored[f"grad/{name}"]
         # Key biases shift all scores of a row alike: their gradient is zero up to rounding.
         scale = max(float(np.abs(wanted).max()), 1e-4)
-        assert parameter.grad is not None
-        numeric.close(parameter.grad, wanted, numeric.GRADIENT, scale=scale, name=name)
+        numeric.close(gradient, wanted, numeric.GRADIENT, scale=scale, name=name)
+        numeric.close(gradient, exact[name], numeric.GRADIENT, scale=scale, name=name)
 
 
 def test_contrastive_and_frame_losses_are_the_published_ones() -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from engine.errors import Unavailable
 from engine.files import sha256
 from spr_cli.transcribing import read_first
+from tests import numeric
 from tests.trainer.screen.factories import moving, stands, write_film, written
 from trainer.ingest import screens
 from trainer.ingest.errors import BadVideo
@@ -71,7 +72,8 @@ def test_texts_have_their_times_and_places(film: Path, tmp_path: Path, engine: R
     assert set(found) == {"Harbour budget", "second quarter", "RE16 KLM"}
     spans = {"Harbour budget": (0, 7), "second quarter": (4, 7), "RE16 KLM": (10, 13)}
     for text, span in spans.items():
-        assert np.allclose((found[text].start, found[text].end), span, atol=1.01 if "KLM" in text else 0.51)
+        within = 1.01 if "KLM" in text else 0.51
+        numeric.close((found[text].start, found[text].end), span, within, scale=1)
     left, top, right, bottom = found["RE16 KLM"].box or (0, 0, 0, 0)
     assert (left < 0.08, 0.3 < right < 0.7, top < 0.16, 0.2 < bottom < 0.4) == (True,) * 4
     assert outcome.lines == 3
@@ -110,7 +112,7 @@ def test_only_what_is_new_is_read(engine: RapidOcr) -> None:
 
     found = read_new(Part(engine), pictures[1], new, before)
     assert [reading.text for reading in found] == [reading.text for reading in whole]
-    assert np.allclose([reading.box for reading in found], [reading.box for reading in whole], atol=0.03)
+    numeric.close([reading.box for reading in found], [reading.box for reading in whole], 0.03, scale=1)
     [(high, wide, _)] = sizes
     assert high * wide < 0.4 * 320 * 180
     # What is touched by something new is read again, all of it.

@@ -11,6 +11,7 @@ import pytest
 
 from engine.errors import InvalidInput, SprError, Unavailable
 from engine.files import sha256
+from tests import numeric
 from tests.trainer.ingest.factories import regular, write_video
 from tests.trainer.speech.factories import Parrot, silence, spoken, write_talk, write_whisper
 from trainer.ingest.passes import Task
@@ -46,7 +47,7 @@ def task(collection: Path, video: Path) -> Task:
 def test_speech_is_found_and_silence_is_not(talk: Path) -> None:
     found = list(utterances(sound(talk)))
     assert len(found) == 2
-    assert np.allclose([each.start for each in found], [3, 8], atol=0.4)
+    numeric.close([each.start for each in found], [3, 8], 0.4, scale=1)
     assert all(1.5 < each.end - each.start < 4 for each in found)
 
 
@@ -65,7 +66,7 @@ def test_speech_in_joined_recordings_follows_the_pictures(
     path = tmp_path / name
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     found = list(utterances(sound(path)))
-    assert np.allclose([each.start for each in found], [1, 7], atol=0.4)
+    numeric.close([each.start for each in found], [1, 7], 0.4, scale=1)
 
 
 def test_a_gap_in_the_sound_moves_what_follows() -> None:
@@ -77,7 +78,7 @@ def test_a_gap_in_the_sound_moves_what_follows() -> None:
         Chunk(60.0 + len(word) / RATE, silence(1)),
     ]
     starts = [each.start for each in utterances(chunks)]
-    assert np.allclose(starts, [2, 60], atol=0.4)
+    numeric.close(starts, [2, 60], 0.4, scale=1)
 
 
 @pytest.mark.parametrize(

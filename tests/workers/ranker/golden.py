@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from tests import numeric
@@ -23,6 +24,12 @@ REACH = 2
 def arrays(name: str) -> dict[str, NDArray[Any]]:
     with np.load(FOLDER / f"{name}.npz") as stored:
         return dict(stored)
+
+
+def tensors(name: str, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Return the recording, floats in that precision."""
+    found = {key: torch.from_numpy(array) for key, array in arrays(name).items()}
+    return {key: value.to(dtype) if value.is_floating_point() else value for key, value in found.items()}
 
 
 def values(name: str) -> Any:

@@ -24,7 +24,6 @@ from engine.files import (
     BadJson,
     as_os_error,
     fingerprint,
-    follow_umask,
     make_folder,
     read_json,
     sync,
@@ -205,3 +204,10 @@ def load_model(make: Callable[[], Model], directory: Path, device: str | torch.d
     model = make().to(device)
     model.load_state_dict(state)
     return model.eval().requires_grad_(False)
+
+
+def follow_umask(path: Path) -> None:
+    """Set the default permissions of a new file (0666 less the umask) on one that a library made 0600."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InvalidInput, NotFound, quoted
-from engine.files import disk_errors, replacing, write_json
+from engine.files import replacing, write_json
 from spr_client import SearchResult, clock
 from spr_gateway.clips import cut_to
 from spr_gateway.cutter import KEPT
@@ -51,7 +51,7 @@ def _clip(cut: Excerpt, path: Path) -> Manifest:
     """Write one clip. begins, ends: seconds of the video that it holds; early: how much before the span."""
     film, moment = cut.footage, cut.moment
     start, end = (float(film.counting.seconds(frame)) for frame in (cut.first, cut.end))
-    with disk_errors(path), replacing(path) as partial:
+    with replacing(path) as partial:
         with partial.open("w+b") as out:
             made = cut_to(out, film.path, start, end, KEPT)
     return {

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from engine.errors import InvalidInput
-from engine.files import disk_errors, replacing
+from engine.files import replacing
 from spr_client import SearchResult
 from spr_gateway.exports import tables
 from spr_gateway.exports.edl import as_edl
@@ -61,5 +61,5 @@ def file_names(videos: Sequence[str]) -> dict[str, str]:
 
 
 def _write(path: Path, text: str) -> None:
-    with disk_errors(path), replacing(path) as partial:
+    with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8", errors="replace", newline="")

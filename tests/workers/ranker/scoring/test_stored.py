@@ -19,7 +19,7 @@ from workers.ranker.model.whole import encode_videos, pieces
 from workers.ranker.model.windows import WindowConfig, batches, cut, proposal_clips
 from workers.ranker.scoring.decode import DecodeConfig
 from workers.ranker.scoring.relo_ranker import ReloRanker
-from workers.ranker.scoring.stored import StoredScorer
+from workers.ranker.scoring.stored import StoredScorer, check_fit
 from workers.ranker.stores.contexts import EncodedStore, encoded_in_memory, write_encoded
 from workers.ranker.stores.features import FeatureMaps, FeatureStream
 
@@ -200,3 +200,11 @@ def test_places_of_proposals() -> None:
     windows = cut(np.array([0, 0, 0, 0, 1], np.int32), spans, contexts, WindowConfig(clip_length=1.0))
     assert proposal_clips(windows, spans).tolist() == [[8, 11], [8, 12], [0, 1], [8, 9], [0, 0]]
     assert [len(part) for part in batches(np.array([4, 4, 4, 4]), 8)] == [2, 2]
+
+
+def test_contexts_of_one_video_fewer_are_refused_also_among_many() -> None:
+    ranker, videos = ranker_of(), 200_000
+    store = dataclasses.replace(encoded_in_memory(8, 1.0, []), starts=np.zeros(videos - 1, np.int64))
+    features = FeatureMaps({}, np.zeros(videos))
+    with pytest.raises(Mismatch, match=r"199999.*200000"):
+        check_fit(store, ranker.model, features)

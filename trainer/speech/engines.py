@@ -125,7 +125,7 @@ class Whisper:
         with refusing(folder, pictures=False), quietly():
             kind = read_json(folder / "config.json", dict).get("model_type")
             if kind != "whisper":
-                raise InvalidInput(f"{quoted(model)} is a model of type {kind!r}; give a Whisper model.")
+                raise InvalidInput(f"{folder} is a model of type {kind!r}; give a Whisper model.")
             check_tokenizer(folder)
             self._processor = WhisperProcessor.from_pretrained(folder, local_files_only=True)
             loaded, report = WhisperForConditionalGeneration.from_pretrained(

@@ -1,10 +1,11 @@
-"""Originals of a large part, read from their file row by row: none of them stays in the process.
+"""Originals by which candidates are scored anew: mapped ones, and those of a large part, read row by row.
 
 Pages of a map that were touched are the process's memory, with their neighbours: a thousand rows here and
-there make a gigabyte. `preadv` leaves them in the page cache, and a search waits for the disk once: rows that
-are not cached are asked for together.
+there make a gigabyte. So a large part's are read by `preadv`, which leaves them in the page cache, and a
+search waits for the disk once: rows that are not cached are asked for together.
 """
 
+import abc
 import os
 import threading
 import weakref
@@ -27,7 +28,7 @@ _BLOCK = 16_384
 _python: Any = faiss  # its stubs lack what its Python part adds
 
 
-def large(index: Any, path: Path) -> "Originals | None":
+def large(index: Any, path: Path) -> "Filed | None":
     """Return how to read the originals in `path` of an index, None where they are to be mapped."""
     if not isinstance(index, faiss.IndexRefine) or inverted_lists(index) is None:
         return None
@@ -35,20 +36,21 @@ def large(index: Any, path: Path) -> "Originals | None":
     half = isinstance(originals, faiss.IndexScalarQuantizer)
     if not half or originals.ntotal * originals.sa_code_size() <= LARGE:
         return None
-    return Originals(path, originals)
+    return Filed(path, originals)
 
 
-class Originals:
+class Originals(abc.ABC):
     """Scores rows as the index of all originals does, to the last bit. Thread-safe."""
 
-    def __init__(self, path: Path, index: Any) -> None:
-        """path: its file, which ends with the rows' codes."""
-        self._path, self._width = path, int(index.code_size)
-        self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        weakref.finalize(self, os.close, self._handle)
-        self._start = os.fstat(self._handle).st_size - index.ntotal * self._width
+    def __init__(self, index: Any) -> None:
+        """index: of all originals, a faiss.IndexScalarQuantizer."""
+        self._width = int(index.code_size)
         self._made = (index.d, index.sq.qtype, index.metric_type)
         self._own = threading.local()
+
+    @abc.abstractmethod
+    def _read(self, rows: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+        """Read the codes of rows into `out`, (n, width)."""
 
     def best(self, queries: Floats, rows: NDArray[np.int64], k: int) -> Found:
         """Return the `k` best of each query's rows, (nq, k), -1 where there are fewer.
@@ -79,15 +81,39 @@ class Originals:
         index.codes.resize(len(rows) * self._width)
         index.ntotal = len(rows)
         if len(rows):
-            self._read(rows, memoryview(_python.rev_swig_ptr(index.codes.data(), index.codes.size())))
+            self._read(rows, _codes(index, self._width))
         return index
 
-    def _read(self, rows: NDArray[np.int64], out: memoryview) -> None:
-        """Read rows one after the other into `out`; those that the disk must be asked for, together."""
-        width, waiting = self._width, []
+
+class Mapped(Originals):
+    """Those of a map, or of memory."""
+
+    def __init__(self, index: Any) -> None:
+        super().__init__(index)
+        self._index, self._codes = index, _codes(index, self._width)
+
+    def _read(self, rows: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+        # Clipped rows are copied at once, others into a buffer first.
+        np.take(self._codes, rows, axis=0, out=out, mode="clip")
+
+
+class Filed(Originals):
+    """Those of a file, of which nothing is mapped."""
+
+    def __init__(self, path: Path, index: Any) -> None:
+        """path: the index's file, which ends with the rows' codes."""
+        super().__init__(index)
+        self._path = path
+        self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._handle)
+        self._start = os.fstat(self._handle).st_size - index.ntotal * self._width
+
+    def _read(self, rows: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+        """Read rows one after the other; those that the disk must be asked for, together."""
+        width, waiting, targets = self._width, [], memoryview(out.reshape(-1).data)
         places = self._start + rows * width
         for number, place in enumerate(places.tolist()):
-            target = out[number * width : (number + 1) * width]
+            target = targets[number * width : (number + 1) * width]
             try:
                 if os.preadv(self._handle, [target], place, os.RWF_NOWAIT) == width:
                     continue
@@ -98,3 +124,9 @@ class Originals:
             if os.preadv(self._handle, [target], place) != width:
                 message = f"{self._path} ends too early: copy it again or run `spr build`."
                 raise Mismatch(message, reason="GENERATION_CORRUPT")
+
+
+def _codes(index: Any, width: int) -> NDArray[np.uint8]:
+    """Return an index's codes (n, width), where they lie."""
+    codes: NDArray[np.uint8] = _python.rev_swig_ptr(index.codes.data(), index.codes.size())
+    return codes.reshape(-1, width)

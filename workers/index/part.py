@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Mismatch
 from engine.types import Floats, Hits, Ordinals
-from workers.index import files, gpu
+from workers.index import files, gpu, stopping
 from workers.index.effort import Effort
 from workers.index.files import INDEX, OFFSETS, ORIGINALS, SEARCH, VIDEOS
 from workers.index.living import Found, Living, exhaustive, over_fetched, selects
@@ -78,7 +78,7 @@ class IndexPart:
         """
         index = template.copy()
         for block in blocks:
-            index.add(_contiguous(block))
+            index.add(np.ascontiguousarray(block, np.float32))
         return cls(index, np.asarray(videos, np.int32), np.asarray(segments, np.int32))
 
     def __len__(self) -> int:
@@ -135,25 +135,24 @@ class IndexPart:
     ) -> list[Hits]:
         """Return the best `k` segments of each query, ties in (video, segment) order.
 
-        queries: (nq, dim) unit vectors. nprobe: lists to visit. factor: candidates a hit to score anew. Both
-        are as the part was built if None, and mean nothing to an index without lists or originals. living:
-        the rows that may be found, None for all. A query gets fewer than `k` hits where there are fewer,
-        never a made-up one. Raises InvalidInput for a wrong argument.
+        queries: (nq, dim) unit vectors. nprobe: most lists to visit. factor: candidates a hit to score anew.
+        Both are as the part was built if None, and mean nothing to an index without lists or originals.
+        living: the rows that may be found, None for all. A query gets fewer than `k` hits where there are
+        fewer, never a made-up one. Raises InvalidInput for a wrong argument.
         """
         self._check(queries, k, nprobe)
         effort = Effort(factor or self.effort.factor, nprobe or self.effort.nprobe)
         step = max(1, _BELOW_BLAS // self.dim)
+        queries = np.ascontiguousarray(queries, np.float32)
         blocks = [queries[start : start + step] for start in range(0, len(queries), step)]
-        return [hits for block in blocks for hits in self._search(_contiguous(block), k, effort, living)]
+        return [hits for block in blocks for hits in self._search(block, k, effort, living)]
 
     def _check(self, queries: Floats, k: int, nprobe: int | None) -> None:
         if queries.ndim != 2 or queries.shape[1] != self.dim:
             message = f"queries have shape {queries.shape}, this index wants (n, {self.dim})."
             raise InvalidInput(message, "TENSOR_SIZE_MISMATCH", "queries.tensor.shape")
         if not np.isfinite(queries).all():
-            raise InvalidInput(
-                "a query vector holds a value that is not finite.", field="queries.tensor.data"
-            )
+            raise InvalidInput("a query vector has a value that is not finite.", field="queries.tensor.data")
         if k < 1 or (nprobe is not None and nprobe < 1):
             message = f"top_k is {k} and nprobe {nprobe}; both must be at least 1."
             raise InvalidInput(message, field="top_k" if k < 1 else "nprobe")
@@ -164,10 +163,10 @@ class IndexPart:
             return self._best(queries, k, effort.factor, living, usual)
         # The nearest rows of a filter lie as many lists farther out as the filter leaves rows away.
         wider = math.ceil(effort.nprobe * len(self) / max(1, living.count))
-        usual = functools.partial(self._nearest, nprobe=wider, living=living)
         every = functools.partial(self._every, living=living)
         if living.few(self.dim):
             return self._best(queries, k, effort.factor, living, every)
+        usual = functools.partial(self._nearest, nprobe=wider, living=living)
         hits = self._best(queries, k, effort.factor, living, usual)
         short = [row for row, one in enumerate(hits) if len(one) < min(k, living.count)]
         if short:
@@ -218,6 +217,8 @@ class IndexPart:
         return self._searched(queries, k, candidates, nprobe)
 
     def _searched(self, queries: Floats, k: int, candidates: int, nprobe: int, selector: Any = None) -> Found:
+        if self._stopping is not None:
+            return self._stopping.search(queries, k, candidates, nprobe, selector)
         made: Callable[..., Any] = self._parameters
         if selector is not None:
             made = functools.partial(search_parameters, self.index, selector=selector)
@@ -227,6 +228,10 @@ class IndexPart:
         whole = made(nprobe)  # owns those of the codes
         _, rows = self.index.base_index.search(queries, max(k, candidates), params=whole.base_index_params)
         return self._originals.best(queries, rows, k)
+
+    @functools.cached_property
+    def _stopping(self) -> stopping.Stopping | None:
+        return stopping.of(self.index, self._originals)
 
     @functools.cached_property
     def _selects(self) -> bool:
@@ -239,12 +244,7 @@ class IndexPart:
         return found if found is not None and selects(found) else None
 
     def _hits(self, scores: Floats, rows: NDArray[np.int64], k: int) -> Hits:
-        found = rows >= 0
-        scores, rows = scores[found], rows[found]
+        scores, rows = scores[rows >= 0], rows[rows >= 0]
         best = np.lexsort((rows, -scores))[:k]
         rows = rows[best]
         return Hits(np.asarray(self.videos[rows]), np.asarray(self.segments[rows]), scores[best])
-
-
-def _contiguous(queries: Floats) -> Floats:
-    return np.ascontiguousarray(queries, np.float32)

@@ -1,0 +1,105 @@
+"""Searches of lists of codes that stop early: fewer lists, the same rows but for a few."""
+
+import faiss
+import numpy as np
+import pytest
+
+from engine.types import Floats
+from tests.workers.index.factories import unit
+from workers.index import stopping
+from workers.index.living import Living
+from workers.index.originals import Mapped
+
+LISTS, VECTORS, DIM, K = 64, 6400, 32, 50
+
+
+@pytest.fixture(scope="module")
+def vectors() -> Floats:
+    """Clusters of unequal width around directions that are anything but even."""
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((100, DIM)) * np.linspace(2, 0.2, DIM)
+    wide = rng.uniform(0.1, 0.5, (VECTORS, 1))
+    return unit(centres[rng.integers(100, size=VECTORS)] + wide * rng.standard_normal((VECTORS, DIM)))
+
+
+@pytest.fixture(scope="module")
+def index(vectors: Floats) -> faiss.IndexRefine:
+    made = faiss.index_factory(DIM, f"IVF{LISTS},RaBitQ,Refine(SQfp16)", faiss.METRIC_INNER_PRODUCT)
+    made.train(vectors)
+    made.add(vectors)
+    return made
+
+
+@pytest.fixture(scope="module")
+def queries(vectors: Floats) -> Floats:
+    """Near a cluster, and between two."""
+    rng = np.random.default_rng(1)
+    one, other = vectors[rng.integers(VECTORS, size=(2, 60))]
+    return unit(np.concatenate([one, one + other]) + 0.05 * rng.standard_normal((120, DIM)))
+
+
+def visited(search: stopping.Stopping, queries: Floats, nprobe: int) -> int:
+    """Return how many lists are visited, the first ones twice."""
+    faiss.cvar.indexIVF_stats.reset()
+    search.search(queries, K, 4 * K, nprobe)
+    return int(faiss.cvar.indexIVF_stats.nlist)
+
+
+def test_fewer_lists_find_nearly_the_same(index: faiss.IndexRefine, queries: Floats) -> None:
+    search = stopping.of(index, None)
+    assert search is not None
+    nprobe = LISTS // 2
+    parameters = faiss.IndexRefineSearchParameters(
+        k_factor=4, base_index_params=faiss.SearchParametersIVF(nprobe=nprobe)
+    )
+    scores, rows = index.search(queries, K, params=parameters)
+    found, places = search.search(queries, K, 4 * K, nprobe)
+    shared = [np.intersect1d(a, b, return_indices=True)[1:] for a, b in zip(rows, places, strict=True)]
+    assert np.mean([len(one) for one, _ in shared]) >= 0.97 * K
+    # The same rows score the same, to the last bit.
+    for query, (one, other) in enumerate(shared):
+        np.testing.assert_array_equal(scores[query, one], found[query, other])
+    assert visited(search, queries, nprobe) < 0.8 * nprobe * len(queries)
+
+
+def test_queries_between_clusters_visit_more(index: faiss.IndexRefine, queries: Floats) -> None:
+    search = stopping.of(index, None)
+    assert search is not None
+    inside, between = (visited(search, half, LISTS // 2) for half in np.split(queries, 2))
+    assert inside < between
+
+
+def test_all_lists_and_a_selection_are_searched_whole(index: faiss.IndexRefine, queries: Floats) -> None:
+    search = stopping.of(index, None)
+    assert search is not None
+    assert visited(search, queries, LISTS) == LISTS * len(queries)
+    living = Living(np.arange(VECTORS) % 10 == 0)
+    _, rows = search.search(queries, K, VECTORS, LISTS // 2, living.selector)
+    parameters = faiss.SearchParametersIVF(nprobe=LISTS // 2, sel=living.selector)
+    _, expected = index.base_index.search(queries, VECTORS, params=parameters)
+    best = Mapped(faiss.downcast_index(index.refine_index)).best(queries, expected, K)[1]
+    np.testing.assert_array_equal(rows, best)
+
+
+def test_a_query_finds_the_same_alone(index: faiss.IndexRefine, queries: Floats) -> None:
+    search = stopping.of(index, None)
+    assert search is not None
+    together = search.search(queries, K, 4 * K, LISTS // 2)
+    for number in range(0, len(queries), 10):
+        alone = search.search(queries[number : number + 1], K, 4 * K, LISTS // 2)
+        for one, all_ in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(one[0], all_[number])
+
+
+def test_few_rows_in_the_first_lists_stop_nothing(index: faiss.IndexRefine, queries: Floats) -> None:
+    search = stopping.of(index, None)
+    assert search is not None
+    faiss.cvar.indexIVF_stats.reset()
+    search.search(queries, VECTORS // 4, VECTORS // 4, LISTS // 2)
+    assert faiss.cvar.indexIVF_stats.nlist == (stopping.FIRST + LISTS // 2) * len(queries)
+
+
+@pytest.mark.parametrize("factory", ["Flat", "IVF16,PQ16x4", "RaBitQ", "IVF16,RaBitQ", "IVF16,PQ16x4,RFlat"])
+def test_other_kinds_are_left_alone(vectors: Floats, factory: str) -> None:
+    made = faiss.index_factory(DIM, factory, faiss.METRIC_INNER_PRODUCT)
+    assert stopping.of(made, None) is None

@@ -1,0 +1,87 @@
+"""Early termination of a search in inverted lists: a query visits those that may hold one of its hits.
+
+A code tells how much nearer to the query its row is than the centroid of its list. Among the rows of the
+first few lists the largest such gain says how far out a list may lie and still hold a hit as good as the
+last one; farther lists are left out. Most queries are done after a few lists, those between clusters visit as
+many as they may.
+"""
+
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.types import Floats
+from workers.index.living import Found
+from workers.index.originals import Mapped, Originals
+
+Rows = NDArray[np.int64]
+# Lists that every query visits, rows of which the gain is taken at least, and how much more than the largest
+# gain a list is given. Measured: docs/experiments/2026-11-index.md.
+FIRST, SEEN, SLACK = 8, 100, 1.25
+# Bits of a place that number the code inside its list.
+_LIST = 32
+
+_python: Any = faiss  # its stubs lack what its Python part adds
+
+
+def of(index: Any, originals: Originals | None) -> "Stopping | None":
+    """Return how to search lists of codes that stop early, None for an index of another kind.
+
+    They are RaBitQ's: of those FAISS estimates inner products. originals: those of a large part.
+    """
+    if not isinstance(index, faiss.IndexRefine) or index.metric_type != faiss.METRIC_INNER_PRODUCT:
+        return None
+    codes, exact = faiss.downcast_index(index.base_index), faiss.downcast_index(index.refine_index)
+    if not (isinstance(codes, faiss.IndexIVFRaBitQ) and isinstance(exact, faiss.IndexScalarQuantizer)):
+        return None
+    return Stopping(codes, originals or Mapped(exact))
+
+
+class Stopping:
+    """Searches lists of codes, and scores anew what looks nearest. Thread-safe."""
+
+    def __init__(self, codes: Any, originals: Originals) -> None:
+        self._codes, self._originals = codes, originals
+
+    def search(self, queries: Floats, k: int, candidates: int, nprobe: int, selector: Any = None) -> Found:
+        """Return scores and rows, (nq, k), of the best of so many candidates, -1 where there are fewer.
+
+        nprobe: lists to visit at most; where these are all, and with a selector (faiss.IDSelector), they are
+        visited.
+        """
+        near, lists = self._codes.quantizer.search(queries, min(nprobe, int(self._codes.nlist)))
+        if selector is None and FIRST < nprobe < self._codes.nlist:
+            lists = np.where(_worthwhile(self._codes, queries, k, near, lists), lists, -1)
+        _, rows = _scanned(self._codes, queries, max(k, candidates), near, lists, selector)
+        return self._originals.best(queries, rows, k)
+
+
+def _worthwhile(codes: Any, queries: Floats, k: int, near: Floats, lists: Rows) -> NDArray[np.bool_]:
+    """Return which of `lists` (nq, n) may hold a hit; near: the inner products of their centroids."""
+    first, own = lists[:, :FIRST], near[:, :FIRST]
+    scores, places = _scanned(codes, queries, max(k, SEEN), own, first, places=True)
+    of = ((places >> _LIST)[:, :, None] == first[:, None, :]).argmax(axis=2)
+    gains = np.where(places >= 0, scores - np.take_along_axis(own, of, axis=1), -np.inf)
+    last = np.where(places[:, k - 1] >= 0, scores[:, k - 1] - SLACK * gains.max(axis=1), -np.inf)
+    worth = near >= last[:, None]
+    worth[:, :FIRST] = True
+    return np.asarray(worth)
+
+
+def _scanned(
+    codes: Any, queries: Floats, k: int, near: Floats, lists: Rows, selector: Any = None, places: bool = False
+) -> Found:
+    """Return estimates and rows, (nq, k), best first, of what is in `lists` (nq, n), -1 for none.
+
+    near: as of `_worthwhile`. places: where the codes lie instead of their rows, the list above the number
+    inside it.
+    """
+    scores, rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
+    given = {} if selector is None else {"sel": selector}
+    parameters = _python.SearchParametersIVF(nprobe=lists.shape[1], **given)
+    arrays = queries, np.ascontiguousarray(lists), np.ascontiguousarray(near), scores, rows
+    asked, visited, own, *found = map(_python.swig_ptr, arrays)
+    codes.search_preassigned_c(len(queries), asked, k, visited, own, *found, places, parameters)
+    return scores, rows

@@ -20,6 +20,8 @@ Rows = NDArray[np.int64]
 # Lists that every query visits, rows of which the gain is taken at least, and how much more than the largest
 # gain a list is given. Measured: docs/experiments/2026-11-index.md.
 FIRST, SEEN, SLACK = 8, 100, 1.25
+# Codes of all lists that may be visited, below which finding out what to leave out costs what it saves.
+WORTH = 30_000
 # Bits of a place that number the code inside its list.
 _LIST = 32
 
@@ -48,11 +50,13 @@ class Stopping:
     def search(self, queries: Floats, k: int, candidates: int, nprobe: int, selector: Any = None) -> Found:
         """Return scores and rows, (nq, k), of the best of so many candidates, -1 where there are fewer.
 
-        nprobe: lists to visit at most; where these are all, and with a selector (faiss.IDSelector), they are
-        visited.
+        nprobe: lists to visit at most. All of them are visited where they are few or all that there are, and
+        with a selector (faiss.IDSelector).
         """
-        near, lists = self._codes.quantizer.search(queries, min(nprobe, int(self._codes.nlist)))
-        if selector is None and FIRST < nprobe < self._codes.nlist:
+        lists_in_all, total = int(self._codes.nlist), int(self._codes.ntotal)
+        near, lists = self._codes.quantizer.search(queries, min(nprobe, lists_in_all))
+        many = nprobe * total >= WORTH * lists_in_all
+        if many and selector is None and FIRST < nprobe < lists_in_all:
             lists = np.where(_worthwhile(self._codes, queries, k, near, lists), lists, -1)
         _, rows = _scanned(self._codes, queries, max(k, candidates), near, lists, selector)
         return self._originals.best(queries, rows, k)

@@ -1,11 +1,11 @@
 """A training in several processes, as torchrun starts them, but forked from one that has loaded torch."""
 
 import os
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.service import free_ports
 from tests import apart
 
 
@@ -17,8 +17,8 @@ def train_among(
     log: a directory for what each writes to stderr.
     """
     log.mkdir(exist_ok=True)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    # One that no call is given in the meantime: its taker would be met in place of the first process.
+    (port,) = free_ports(1)
     started = [
         apart.start(log / str(rank), _one, (rank, count, port), train, *arguments, **named)
         for rank in range(count)

@@ -21,6 +21,7 @@ from trainer.ingest.beside import PARTIAL
 from trainer.ingest.leaps import Leaps
 from trainer.ingest.markup import lines
 from trainer.ingest.subtitles import LONGEST_CUE, MOST_CUES, Cue, usable
+from workers.side_data import side_data
 
 # Codecs whose packets are the words.
 _PLAIN = frozenset({"subrip", "srt", "text", "webvtt"})
@@ -86,8 +87,7 @@ class TextTrack:
     def look(self, frame: VideoFrame) -> None:
         """Take note of closed captions that lie in a picture: they are not read."""
         if self._stream is None and not self._captions:
-            beside: Any = frame.side_data
-            self._captions = any(_says(bytes(data)) for data in beside if data.type is Type.A53_CC)
+            self._captions = _says(side_data(frame, Type.A53_CC) or b"")
 
     def cues(self, first: float, length: float) -> tuple[Cue, ...]:
         """Return the cues in seconds from the first frame. first: its time; length: of the video, seconds."""

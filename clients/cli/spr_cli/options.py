@@ -54,11 +54,11 @@ class Output(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return its path."""
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        if path.exists() and not (path.is_file() or path.is_dir()):
+        if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
             self.fail(f"{path} is a device or a pipe, and would be replaced; name a file")
         # A directory that is there may be a volume, of whose parent nothing need be allowed.
-        filled = [path.absolute()] if self.dir_okay and not self._beside and path.is_dir() else []
-        above = next(folder for folder in (*filled, *path.absolute().parents) if folder.exists())
+        filled = [path.absolute()] if self.dir_okay and not self._beside and os.path.isdir(path) else []
+        above = next(folder for folder in (*filled, *path.absolute().parents) if os.path.exists(folder))
         if not (above.is_dir() and os.access(above, os.W_OK)):
             self.fail(f"{path} cannot be written: {above} is no directory that may be; choose another place")
         return path

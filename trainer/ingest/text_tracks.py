@@ -131,13 +131,19 @@ class TextTrack:
 
 def pick_text_track(container: InputContainer) -> SubtitleStream | None:
     """Return the track of what is said: the default first, comments and parts of it (forced, signs) last."""
+    # "Signs" may be the film's own title.
+    film = _words(f"{Path(container.name).stem} {container.metadata.get('title', '')}")
 
     def order(track: SubtitleStream) -> tuple[bool, bool, int]:
-        flags, words = track.disposition, set(_WORD.findall(track.metadata.get("title", "").lower()))
+        flags, words = track.disposition, _words(track.metadata.get("title", "")) - film
         partial = bool(flags & (Disposition.forced | Disposition.comment)) or bool(words & PARTIAL)
         return (partial and not words & _WHOLE, not flags & Disposition.default, track.index)
 
     return min((s for s in container.streams.subtitles if _is_text(s)), key=order, default=None)
+
+
+def _words(title: str) -> set[str]:
+    return set(_WORD.findall(title.lower()))
 
 
 def _read(packet: Packet[Any], stream: SubtitleStream) -> tuple[float, float, list[str], bool]:

@@ -204,8 +204,7 @@ def of_disk(error: OSError, path: Path | None = None) -> SprError | None:
 
 
 def as_os_error(error: Exception, path: Path) -> OSError | None:
-    """Recover the OSError from a library's own exception by its text; None if there is none."""
-    # NumPy's own errors have no number.
+    """Recover the OSError from a library's own exception, by its text, NumPy's too; None if there is none."""
     if _WITHOUT_NUMBER.fullmatch(str(error)):
         return OSError(errno.ENOSPC, str(error), str(path))
     for number in (*_NO_ROOM, errno.EROFS, errno.EACCES, errno.EIO):
@@ -221,7 +220,9 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except Exception as error:
         named = isinstance(error, SprError) or (isinstance(error, OSError) and error.filename is not None)
-        raise (None if named else as_os_error(error, path)) or error from None
+        if found := None if named else as_os_error(error, path):
+            raise found from None
+        raise
 
 
 def refusal(error: OSError, path: Path | str | None = None) -> SprError:
@@ -230,7 +231,6 @@ def refusal(error: OSError, path: Path | str | None = None) -> SprError:
     copy = error.filename2 if error.errno in _NO_ROOM else None
     name = path or copy or error.filename or "a file"
     why = error.strerror or str(error)
-    # NumPy's own errors have no number.
     if error.errno in _NO_ROOM or _WITHOUT_NUMBER.fullmatch(why):
         message = f"{name} cannot be written ({why}): make room and run the same command again."
         return Unavailable(message, "DISK_FULL")

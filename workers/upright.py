@@ -1,12 +1,13 @@
 """Decoded frames to small upright RGB pictures: the one featurisation, of videos and of pictures alike."""
 
 from fractions import Fraction
-from typing import cast
 
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
+
+from workers.side_data import display_matrix
 
 # A picture longer than so many times the short side's limit is squeezed: pixel aspects in files can say
 # anything, and an encoder crops or squeezes to a square in any case.
@@ -34,9 +35,8 @@ def upright(
     # The scaler would start a thread a core by default; those cores decode.
     rgb = scaler.reformat(frame, width, height, "rgb24", interpolation="BICUBIC", threads=1)
     image = np.asarray(rgb.to_ndarray(), np.uint8)
-    # Reading side data makes a reference cycle, which keeps the frame in memory: this one is small.
-    matrix = rgb.side_data.get("DISPLAYMATRIX")
-    return image if matrix is None else orient(image, np.frombuffer(bytes(cast(bytes, matrix)), np.int32))
+    matrix = display_matrix(rgb)
+    return image if matrix is None else orient(image, matrix)
 
 
 def orient(image: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:

@@ -211,3 +211,7 @@ def test_waiting_says_why_what_is_done_is_not_searched(capsys: pytest.CaptureFix
     with pytest.raises(SystemExit):
         followed(AdminServiceStub(grpc.insecure_channel("127.0.0.1:1")), job, 0.0, as_json=False)
     assert "after 0 s (done: not searched: index.faiss is damaged)" in capsys.readouterr().err
+    job.warnings[:] = ["b.mp4: it has no pictures"]
+    with pytest.raises(SystemExit):
+        followed(AdminServiceStub(grpc.insecure_channel("127.0.0.1:1")), job, 0.0, as_json=False)
+    assert "after 0 s (done)" in capsys.readouterr().err

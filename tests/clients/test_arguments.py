@@ -3,11 +3,15 @@
 import asyncio
 import math
 from datetime import datetime, timedelta, timezone
+from fractions import Fraction
 from typing import Any
+from unittest.mock import Mock
 
+import numpy as np
 import pytest
 
 import spr_client
+from spr.v1.feedback_service_pb2 import ListJudgementsRequest
 from spr_client import (
     AsyncClient,
     Client,
@@ -21,6 +25,7 @@ from spr_client import (
     channels,
 )
 from spr_client.feedback import Feedback
+from spr_client.translate_filter import filter_to_pb
 from tests.engine.asking import TEXT
 from tests.engine.corpus import MODEL
 
@@ -97,6 +102,24 @@ def test_feedback_refuses_what_cannot_be_sent() -> None:
         ):
             with pytest.raises(InvalidInput):
                 call()
+
+
+def test_what_is_left_out_may_be_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing: Any = None
+    assert filter_to_pb(Filter(folder=nothing)) == filter_to_pb(Filter())
+    asked: list[Any] = []
+    with Feedback("127.0.0.1:1", collection=nothing) as feedback:
+        monkeypatch.setattr(
+            feedback, "_stub", Mock(ListJudgements=lambda request, **_: asked.append(request))
+        )
+        with pytest.raises(AttributeError):
+            next(feedback.judgements(query=nothing, video=nothing))
+    assert asked == [ListJudgementsRequest(page_size=1000)]
+
+
+@pytest.mark.parametrize("seconds", [np.float32(1.5), Fraction(3, 2)])
+def test_any_real_number_is_a_time(seconds: Any) -> None:
+    assert filter_to_pb(Filter(longer=seconds)) == filter_to_pb(Filter(longer=1.5))
 
 
 def test_several_addresses_become_one_target() -> None:

@@ -120,6 +120,8 @@ def test_the_first_word_of_a_name_finds_all_that_begin_with_it(
     assert run(monkeypatch, "corpus", "import") == 2
     said = capsys.readouterr().err
     assert "Did you mean 'import-tvr-ranking' or 'import-moments'?" in said
+    assert run(monkeypatch, "") == 2
+    assert "Did you mean" not in capsys.readouterr().err
     assert "'export'" not in said
 
 

@@ -102,6 +102,22 @@ def test_where_nothing_can_be_written_is_told_before_the_work(
         kind.convert(str(tmp_path / "out"), None, None)
 
 
+def test_a_directory_that_may_be_filled_needs_no_parent_that_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, how: how != os.W_OK or Path(path) == tmp_path)
+    assert Output(file_okay=False).convert(str(tmp_path), None, None) == tmp_path
+    with pytest.raises(click.BadParameter, match="cannot be written"):
+        Output(file_okay=False, beside=True).convert(str(tmp_path), None, None)
+
+
+def test_no_device_or_pipe_is_replaced_by_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path(os.devnull)):
+        with pytest.raises(click.BadParameter, match="is a device or a pipe"):
+            Output(dir_okay=False).convert(str(path), None, None)
+
+
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_what_is_written_at_the_end_is_checked_first(words: tuple[str, ...]) -> None:
     for parameter in COMMANDS[words].params:

@@ -151,3 +151,12 @@ def test_a_file_that_finds_no_room_is_named_whoever_writes_it(tmp_path: Path, wh
     assert refused.startswith(str(tmp_path))
     assert refused.endswith(": make room and run the same command again.")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_error_that_is_no_disk_s_goes_on_with_its_cause(tmp_path: Path) -> None:
+    cause, error = KeyError("id"), InvalidInput("no id")
+    with pytest.raises(InvalidInput) as caught, files.replacing(tmp_path / "out"):
+        raise error from cause
+    assert caught.value is error
+    assert caught.value.__cause__ is cause
+    assert not list(tmp_path.iterdir())

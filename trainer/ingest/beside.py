@@ -65,10 +65,13 @@ class _Offers:
     def notes(self, stem: str) -> Iterator[str]:
         """Yield why the files of a video called `stem` are not used."""
         mine = f"call it {stem}.srt if it is this video's"
+        others = [] if self.unread or self.strangers else self.others
+        read = [name for name in others if _suffix(name) in SUFFIXES]
+        unread = self.unread or ([] if read else others)
         told = (
-            (self.unread, "it is of a kind that is not read", f"convert it to {stem}.srt"),
+            (unread, "it is of a kind that is not read", f"convert it to {stem}.srt"),
             (self.strangers, "its name says neither a language nor a kind", mine),
-            ([] if self.unread or self.strangers else self.others, "its name is not the video's", mine),
+            (read, "its name is not the video's", mine),
         )
         for names, why, remedy in told:
             if names:
@@ -136,7 +139,7 @@ def _assign(names: Collection[str], videos: Collection[str]) -> dict[str, _Offer
         if not owners:
             nearest = next((by_key[key] for base in _roots(path) if (key := _key(base)) in by_key), ())
             for video in nearest:
-                offers[video].strangers.append(path)
+                (offers[video].unread if unread else offers[video].strangers).append(path)
             alone = next(iter(offers)) if len(offers) == 1 else like.nearest(stem)
             if not nearest and alone is not None:
                 offers[alone].others.append(path)

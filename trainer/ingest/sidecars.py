@@ -13,6 +13,8 @@ from trainer.ingest.limits import DEFAULT, Limits
 from trainer.ingest.scan import printable
 from trainer.ingest.subtitles import LONGEST_CUE, Cue, usable
 
+_BEGINNING = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class Words:
@@ -53,8 +55,22 @@ def read_sidecar(path: Path, limits: Limits = DEFAULT) -> Words:
 
 def says_nothing(path: Path) -> bool:
     """Whether a subtitle file that can be read holds no words: it is empty, or a drone's record."""
+    if _begins_with_words(path):
+        return False
     words = read_sidecar(path)
     return not words.cues and not words.warnings
+
+
+def _begins_with_words(path: Path) -> bool:
+    """Whether the first bytes of a subtitle file say something: of most no more is read."""
+    try:
+        media.status(path)
+        with media.reading(path) as file:
+            text, _ = decode(file.read(_BEGINNING))
+        # The last cue may be cut off within what is no speech.
+        return bool(usable(parse(text, suffix=path.suffix.lower()).cues[:-1]))
+    except (InvalidInput, OSError):
+        return False
 
 
 def _bytes(path: Path, most_mb: int) -> bytes:

@@ -21,6 +21,7 @@ from trainer.ingest.beside import PARTIAL
 from trainer.ingest.leaps import Leaps
 from trainer.ingest.markup import lines
 from trainer.ingest.subtitles import LONGEST_CUE, MOST_CUES, Cue, usable
+from workers.side_data import side_data
 
 # Codecs whose packets are the words.
 _PLAIN = frozenset({"subrip", "srt", "text", "webvtt"})
@@ -86,8 +87,7 @@ class TextTrack:
     def look(self, frame: VideoFrame) -> None:
         """Take note of closed captions that lie in a picture: they are not read."""
         if self._stream is None and not self._captions:
-            beside: Any = frame.side_data
-            self._captions = any(_says(bytes(data)) for data in beside if data.type is Type.A53_CC)
+            self._captions = _says(side_data(frame, Type.A53_CC) or b"")
 
     def cues(self, first: float, length: float) -> tuple[Cue, ...]:
         """Return the cues in seconds from the first frame. first: its time; length: of the video, seconds."""
@@ -131,13 +131,19 @@ class TextTrack:
 
 def pick_text_track(container: InputContainer) -> SubtitleStream | None:
     """Return the track of what is said: the default first, comments and parts of it (forced, signs) last."""
+    # "Signs" may be the film's own title.
+    film = _words(f"{Path(container.name).stem} {container.metadata.get('title', '')}")
 
     def order(track: SubtitleStream) -> tuple[bool, bool, int]:
-        flags, words = track.disposition, set(_WORD.findall(track.metadata.get("title", "").lower()))
+        flags, words = track.disposition, _words(track.metadata.get("title", "")) - film
         partial = bool(flags & (Disposition.forced | Disposition.comment)) or bool(words & PARTIAL)
         return (partial and not words & _WHOLE, not flags & Disposition.default, track.index)
 
     return min((s for s in container.streams.subtitles if _is_text(s)), key=order, default=None)
+
+
+def _words(title: str) -> set[str]:
+    return set(_WORD.findall(title.lower()))
 
 
 def _read(packet: Packet[Any], stream: SubtitleStream) -> tuple[float, float, list[str], bool]:

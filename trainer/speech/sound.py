@@ -101,12 +101,15 @@ def _frames(container: InputContainer, stream: AudioStream, leaps: Leaps) -> Ite
 
 def _heard(frame: AudioFrame) -> AudioFrame:
     """Return a frame that does not vanish in mono: of two channels in opposite phase the first for both."""
-    if frame.layout.nb_channels != 2:
+    # Of samples of 64 bits PyAV makes no array.
+    if frame.layout.nb_channels != 2 or frame.format.name.startswith("s64"):
         return frame
     samples = frame.to_ndarray()
     planar = frame.format.is_planar
-    left, right = np.asarray(samples if planar else samples.reshape(-1, 2).T, np.float32)
-    if np.abs(left + right).sum() * _OPPOSITE >= np.abs(left).sum() + np.abs(right).sum():
+    silent = 128 if samples.dtype == np.uint8 else 0
+    left, right = np.asarray(samples if planar else samples.reshape(-1, 2).T, np.float32) - silent
+    # No number is less than one that is none.
+    if not np.abs(left + right).sum() * _OPPOSITE < np.abs(left).sum() + np.abs(right).sum():
         return frame
     if planar:
         samples[1] = samples[0]

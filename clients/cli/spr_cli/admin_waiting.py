@@ -77,7 +77,7 @@ def followed(stub: "AdminServiceStub", job: "Job", timeout: float | None, as_jso
     ends = None if timeout is None else time.monotonic() + timeout
     request, told = ListJobsRequest(collection=job.collection, request_id=job.request_id), ""
     while not _ended(job):
-        late = job.warnings[-1:] if job.state == job.STATE_DONE else ()
+        late = [why for why in job.warnings[-1:] if why.startswith("not searched: ")]
         line = ": ".join(part for part in (state_of(job), job.detail, *late) if part)
         if line != told:
             told = line

@@ -16,7 +16,7 @@ from spr_cli.options import Output
 )
 @click.option(
     "--out",
-    type=Output(file_okay=False),
+    type=Output(file_okay=False, beside=True),
     help="Write bench.json, the plots and stages.md here, and a page that shows them beside it: OUT.md.",
 )
 @click.option(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--out", type=Output(file_okay=False), help="Directory to write.")
+@click.option("--out", type=Output(file_okay=False, beside=True), help="Directory to write.")
 @click.option(
     "--collection",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

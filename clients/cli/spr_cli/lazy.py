@@ -36,7 +36,7 @@ class LazyGroup(click.Group):
         """Find the command that `args` begin with; for another word, say which command is near it."""
         if args[0] not in self.modules and not args[0].startswith("-") and not ctx.resilient_parsing:
             # "import" alone is nearer to "export" than to "import-moments".
-            nearest = [name for name in self.modules if name.startswith(args[0])]
+            nearest = [name for name in self.modules if args[0] and name.startswith(args[0])]
             nearest = nearest or difflib.get_close_matches(args[0], self.modules, 1)
             meant = f" Did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
             raise click.NoSuchCommand(args[0], f"No such command {args[0]!r}.{meant}", ctx=ctx)

@@ -43,14 +43,22 @@ class _Collection(click.Path):
 class Output(click.Path):
     """A file or directory that is written at the end: refused at once where nothing can be."""
 
-    def __init__(self, *, file_okay: bool = True, dir_okay: bool = True) -> None:
-        """file_okay, dir_okay: whether what is there already may be one."""
+    def __init__(self, *, file_okay: bool = True, dir_okay: bool = True, beside: bool = False) -> None:
+        """file_okay, dir_okay: whether what is there already may be one.
+
+        beside: whether there is written beside a directory too, as where it is replaced as a whole.
+        """
         super().__init__(file_okay=file_okay, dir_okay=dir_okay, writable=True, path_type=Path)
+        self._beside = beside
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return its path."""
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        above = next(folder for folder in path.absolute().parents if folder.exists())
+        if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+            self.fail(f"{path} is a device or a pipe, and would be replaced; name a file")
+        # A directory that is there may be a volume, of whose parent nothing need be allowed.
+        filled = [path.absolute()] if self.dir_okay and not self._beside and os.path.isdir(path) else []
+        above = next(folder for folder in (*filled, *path.absolute().parents) if os.path.exists(folder))
         if not (above.is_dir() and os.access(above, os.W_OK)):
             self.fail(f"{path} cannot be written: {above} is no directory that may be; choose another place")
         return path

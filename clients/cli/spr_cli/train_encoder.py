@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("world", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--out", required=True, type=Output(), help="Directory to make.")
+@click.option("--out", required=True, type=Output(beside=True), help="Directory to make.")
 @click.option(
     "--minutes",
     default=2.0,

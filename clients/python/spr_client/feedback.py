@@ -17,7 +17,7 @@ from spr.v1.types_pb2 import TimeSpan
 from spr_client import errors
 from spr_client.access import Access, Tls
 from spr_client.channels import ADDRESS, OPTIONS, checked, target
-from spr_client.fields import put, texts
+from spr_client.fields import put_given, texts
 from spr_client.translate import limit
 
 Span = tuple[float, float]
@@ -72,7 +72,7 @@ class Feedback:
         """Keep up to 100 judgements, all or none; return them as they are kept, on disk by then."""
         messages = [judgement_to_pb(one) for one in judgements]
         request = pb.RecordJudgementsRequest(judgements=messages)
-        put(request, "collection", self._collection)
+        put_given(request, "collection", self._collection)
         with self._failures():
             answer = self._stub.RecordJudgements(
                 request, timeout=limit(timeout), metadata=self._access.metadata
@@ -85,7 +85,7 @@ class Feedback:
         """Yield judgements, newest first; those of a query, of a video. timeout is per page."""
         request = pb.ListJudgementsRequest(page_size=1000)
         for name, value in (("collection", self._collection), ("query", query), ("video_id", video)):
-            put(request, name, value)
+            put_given(request, name, value)
         while True:
             with self._failures():
                 page = self._stub.ListJudgements(
@@ -99,7 +99,7 @@ class Feedback:
     def delete(self, ids: Sequence[str], timeout: float | None = 20.0) -> int:
         """Forget up to 100 judgements; return how many there were."""
         request = pb.DeleteJudgementsRequest(ids=texts("ids", ids))
-        put(request, "collection", self._collection)
+        put_given(request, "collection", self._collection)
         with self._failures():
             answer = self._stub.DeleteJudgements(
                 request, timeout=limit(timeout), metadata=self._access.metadata

@@ -30,6 +30,12 @@ def put(message: Message, name: str, value: object) -> None:
         ) from None
 
 
+def put_given(message: Message, name: str, value: object) -> None:
+    """Set a field as `put` does, unless the value is None, which somebody left out."""
+    if value is not None:
+        put(message, name, value)
+
+
 def texts(name: str, given: Iterable[str]) -> list[str]:
     """Return a list of texts; InvalidInput with its name where it is none, or holds what cannot be sent."""
     found = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [None]

@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from spr.v1 import search_service_pb2
 from spr_client.errors import InvalidInput
-from spr_client.fields import BAD, put, texts
+from spr_client.fields import BAD, put, put_given, texts
 from spr_client.types import Facet, Filter, Video
 
 LONGEST = 1e11  # seconds that a message can carry: 3000 years
@@ -31,7 +31,7 @@ def filter_to_pb(given: Filter) -> search_service_pb2.Filter:
         min_duration=seconds_to_pb("longer", given.longer),
         max_duration=seconds_to_pb("shorter", given.shorter),
     )
-    put(message, "folder", given.folder)
+    put_given(message, "folder", given.folder)
     if given.start is not None or given.end is not None:
         message.span.start_offset.CopyFrom(seconds_to_pb("start", given.start) or Duration())
         if (end := seconds_to_pb("end", given.end)) is not None:
@@ -94,5 +94,6 @@ def seconds_to_pb(field: str, given: float | None) -> Duration | None:
         return None
     if not isinstance(given, Real) or not 0 <= given <= LONGEST:
         raise InvalidInput(f"{field} is {given!r:.80}; give seconds, 0 or more, at most {LONGEST:g}", BAD)
-    whole, nanos = divmod(round(given * 1_000_000_000), 1_000_000_000)
+    # NumPy's short numbers cannot count nanoseconds.
+    whole, nanos = divmod(round(float(given) * 1_000_000_000), 1_000_000_000)
     return Duration(seconds=whole, nanos=nanos)

@@ -35,6 +35,19 @@ def test_a_format_that_is_not_read_is_told(tmp_path: Path, name: str) -> None:
     assert Sidecars().of(tmp_path / "other.mp4").notes == ()
 
 
+@pytest.mark.parametrize("name", ["fi lm.sub", "film notes.sup", "English.smi"])
+def test_no_renaming_is_told_of_a_format_that_is_not_read(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "film.mp4", name)
+    (note,) = Sidecars().of(tmp_path / "film.mp4").notes
+    assert note.endswith("for it is of a kind that is not read; convert it to film.srt")
+
+
+def test_what_can_be_renamed_is_told_before_what_cannot(tmp_path: Path) -> None:
+    touch(tmp_path, "film.mp4", "English.srt", "English.sub")
+    (note,) = Sidecars().of(tmp_path / "film.mp4").notes
+    assert note.startswith("English.srt beside it is not used, for its name is not the video's")
+
+
 @pytest.mark.parametrize(
     "name", ["English.srt", "Subs/2_English.srt", "Subs/film/3_French.srt", "movie.en.srt"]
 )

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.ingest.test_scan import touch
+from trainer.ingest import sidecars
 from trainer.ingest.beside import Sidecars
 from trainer.ingest.limits import Limits
-from trainer.ingest.sidecars import read_sidecar
+from trainer.ingest.sidecars import read_sidecar, says_nothing
 from trainer.ingest.subtitles import Cue
 
 SRT = """1
@@ -210,3 +211,20 @@ def test_a_larger_subtitle_file_is_read_where_that_is_allowed(tmp_path: Path) ->
     refused = read_sidecar(tmp_path / "a.srt", Limits(subtitle_mb=1))
     assert "more than 6250 cues" in refused.warnings[0]
     assert len(read_sidecar(tmp_path / "a.srt", Limits(subtitle_mb=2)).cues) == 6300
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
+@pytest.mark.parametrize(("words", "says"), [("grün", True), ("[iso : 110] [shutter : 1/200.0]", False)])
+def test_whether_a_long_file_says_something_is_soon_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, words: str, says: bool
+) -> None:
+    path = tmp_path / "a.srt"
+    times = [f"00:{i // 60:02}:{i % 60:02}" for i in range(900)]
+    cues = [f"{time},000 --> {time},500\n{words}\n" for time in times]
+    path.write_bytes("\n".join(cues).encode(encoding))
+    assert says_nothing(path) is not says
+    path.write_bytes(("\n".join(cues) + "\n00:59:00,000 --> 00:59:01,000\nspoken\n").encode(encoding))
+    assert not says_nothing(path)
+    if says:
+        monkeypatch.setattr(sidecars, "read_sidecar", None)
+        assert not says_nothing(path)

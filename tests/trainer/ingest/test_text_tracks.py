@@ -169,6 +169,20 @@ def test_a_track_of_all_that_is_said_goes_before_one_of_a_part(
     assert report(two_tracks(tmp_path / "a.mkv", title, disposition)).cues == (Cue(1, 2, words),)
 
 
+@pytest.mark.parametrize(
+    ("name", "title", "words"),
+    [
+        ("Signs.2002.mkv", "Signs", "first"),
+        ("Songs of the South.mkv", "Songs of the South (English)", "first"),
+        ("Signs.2002.mkv", "Signs (Forced)", "second"),
+    ],
+)
+def test_a_film_s_own_title_says_nothing_of_its_tracks(
+    tmp_path: Path, name: str, title: str, words: str
+) -> None:
+    assert report(two_tracks(tmp_path / name, title, Disposition.default)).cues == (Cue(1, 2, words),)
+
+
 def test_closed_captions_last_until_they_are_cleared(tmp_path: Path) -> None:
     (tmp_path / "a.scc").write_text(CAPTIONS)
     film = write_video(tmp_path / "film.mp4", regular(6, 10))

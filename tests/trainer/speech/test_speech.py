@@ -84,7 +84,7 @@ def test_a_gap_in_the_sound_moves_what_follows() -> None:
 @pytest.mark.parametrize(
     ("left", "right", "level"), [(1, 1, 1.0), (1, -1, 1.0), (1, 0, 0.5), (0, 1, 0.5), (0, 0, 0.0)]
 )
-@pytest.mark.parametrize("codec", ["pcm_s16le", "aac"])
+@pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_u8", "aac"])
 def test_channels_in_opposite_phase_are_heard(
     tmp_path: Path, codec: str, left: int, right: int, level: float
 ) -> None:
@@ -98,6 +98,17 @@ def test_channels_in_opposite_phase_are_heard(
         container.mux(stream.encode(None))
     samples = np.concatenate([chunk.samples for chunk in sound(tmp_path / "a.mka")]).astype(float)
     assert np.abs(samples).mean() == pytest.approx(level * np.abs(tone).mean(), rel=0.02, abs=2)
+
+
+def test_samples_of_64_bits_are_heard(tmp_path: Path) -> None:
+    """PyAV makes no array of them."""
+    with av.open(tmp_path / "a.nut", "w") as container:
+        stream: Any = container.add_stream("pcm_s64le", rate=48_000, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(np.full((1, 9600), 8000, np.int16), format="s16", layout="stereo")
+        frame.sample_rate = 48_000
+        container.mux(stream.encode(frame))
+    samples = np.concatenate([chunk.samples for chunk in sound(tmp_path / "a.nut")])
+    assert np.median(samples) == pytest.approx(8000, rel=0.01)
 
 
 def test_a_speech_without_pauses_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,26 +4,43 @@ import codecs
 import contextlib
 import json
 from collections.abc import Iterator
+from errno import EISDIR, ENOENT, ENOTDIR
 from pathlib import Path
 
+import torch
+
 from engine import files
-from engine.errors import Mismatch, SprError
+from engine.errors import Mismatch, SprError, Unavailable
 from workers.ranker.encoder.files import model_files
 
 _POINTER = b"version https://git-lfs"
 _PICTURES = ("preprocessor_config.json", "processor_config.json")
+# Errors of the names that a model asks for; libraries give some none.
+_OF_FILES = {None, ENOENT, ENOTDIR, EISDIR}
 _MOST_HEADER = 100_000_000  # as safetensors has it
 
 
 @contextlib.contextmanager
 def refusing(folder: Path, pictures: bool = True) -> Iterator[None]:
-    """Raise Mismatch for whatever a model's own code raises at the files of a directory; see `told`."""
+    """Raise Mismatch for whatever a model's own code raises at the files of a directory; see `told`.
+
+    Unavailable where there is no memory for it; InvalidInput for a disk that cannot be read.
+    """
     try:
         yield
     except SprError:
         raise
     except Exception as error:
-        raise Mismatch(told(folder, error, pictures)) from error
+        raise _of_machine(folder, error) or Mismatch(told(folder, error, pictures)) from error
+
+
+def _of_machine(folder: Path, error: Exception) -> SprError | None:
+    """Return what is to be told of a failure of the machine, None for one of the files."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
+        return Unavailable(f"{folder} does not fit into the memory that is free; free some and try again.")
+    if isinstance(error, OSError) and error.errno not in _OF_FILES:
+        return files.refusal(error)
+    return None
 
 
 def told(folder: Path, error: Exception, pictures: bool = True) -> str:
@@ -38,13 +55,13 @@ def told(folder: Path, error: Exception, pictures: bool = True) -> str:
     if pictures and not any((folder / name).is_file() for name in _PICTURES):
         return f"{folder} has no {_PICTURES[0]}; save or fetch the model again."
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and error.filename:
         lines = [f"{error.filename} is missing"]
     elif isinstance(error, AttributeError | TypeError) or not lines:
         # What a program says of itself.
         lines = ["a value in one of its JSON files is missing, or of another kind than it should be"]
-    reason = lines[0].rstrip(".")
-    return f"{folder} cannot be loaded ({reason}); save or fetch the model again."
+    remedy = "install it" if isinstance(error, ImportError) else "save or fetch the model again"
+    return f"{folder} cannot be loaded ({lines[0].rstrip('.')}); {remedy}."
 
 
 def _faults(folder: Path) -> Iterator[str]:

@@ -10,8 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from engine.errors import SprError
+from engine.errors import InvalidInput, Mismatch, SprError, Unavailable
 from tests.workers.ranker.factories import tiny_clip
+from workers.ranker.encoder.damage import refusing
 from workers.ranker.encoder.encoder import Encoder
 
 
@@ -108,3 +109,34 @@ def test_weights_of_no_layer_beside_the_models_are_passed_over(clip: Path, tmp_p
     weights |= {"head.0.weight": torch.ones(2), "text_model.embeddings.position_ids": torch.arange(16)[None]}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     Encoder.load(str(folder), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "why"),
+    [
+        (MemoryError(), Unavailable, "does not fit into the memory that is free"),
+        (torch.OutOfMemoryError("CUDA out of memory"), Unavailable, "does not fit into the memory"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+            Unavailable,
+            "does not fit into the memory",
+        ),
+        (
+            PermissionError(13, "Permission denied", "/m/config.json"),
+            InvalidInput,
+            "/m/config.json cannot be used",
+        ),
+        (
+            OSError(24, "Too many open files", "/m/a"),
+            InvalidInput,
+            "cannot be used .Too many open files",
+        ),
+        (ImportError("\nIt requires SentencePiece.\n"), Mismatch, "It requires SentencePiece.; install it"),
+        (FileNotFoundError("no such file"), Mismatch, "no such file"),
+    ],
+)
+def test_a_machine_that_fails_is_no_fault_of_the_files(
+    clip: Path, error: Exception, kind: type[SprError], why: str
+) -> None:
+    with pytest.raises(kind, match=why), refusing(clip):
+        raise error

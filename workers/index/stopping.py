@@ -19,7 +19,7 @@ from workers.index.originals import Mapped, Originals
 Rows = NDArray[np.int64]
 # Lists that every query visits, rows of which the gain is taken at least, and how much more than the largest
 # gain a list is given. Measured: docs/experiments/2026-11-index.md.
-FIRST, SEEN, SLACK = 8, 100, 1.25
+FIRST, SEEN, SLACK = 16, 100, 1.5
 # Codes of all lists that may be visited, below which finding out what to leave out costs what it saves.
 WORTH = 30_000
 # Bits of a place that number the code inside its list.

@@ -18,7 +18,9 @@ LISTS, VECTORS, DIM, K = 64, 6400, 32, 50
 
 @pytest.fixture(autouse=True)
 def _always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of few rows as well, and after fewer lists."""
     monkeypatch.setattr(stopping, "WORTH", 0)
+    monkeypatch.setattr(stopping, "FIRST", 8)
 
 
 @pytest.fixture(scope="module")

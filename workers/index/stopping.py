@@ -50,13 +50,13 @@ class Stopping:
     def search(self, queries: Floats, k: int, candidates: int, nprobe: int, selector: Any = None) -> Found:
         """Return scores and rows, (nq, k), of the best of so many candidates, -1 where there are fewer.
 
-        nprobe: lists to visit at most. All of them are visited where they are few or all that there are, and
-        with a selector (faiss.IDSelector).
+        nprobe: lists to visit at most. All of them are visited where they are few or all that there are,
+        where the first ones hardly hold k rows, and with a selector (faiss.IDSelector).
         """
-        lists_in_all, total = int(self._codes.nlist), int(self._codes.ntotal)
-        near, lists = self._codes.quantizer.search(queries, min(nprobe, lists_in_all))
-        many = nprobe * total >= WORTH * lists_in_all
-        if many and selector is None and FIRST < nprobe < lists_in_all:
+        nlist, total = int(self._codes.nlist), int(self._codes.ntotal)
+        near, lists = self._codes.quantizer.search(queries, min(nprobe, nlist))
+        pays = nprobe * total >= WORTH * nlist and k * nlist <= FIRST * total
+        if selector is None and FIRST < nprobe < nlist and pays:
             lists = np.where(_worthwhile(self._codes, queries, k, near, lists), lists, -1)
         _, rows = _scanned(self._codes, queries, max(k, candidates), near, lists, selector)
         return self._originals.best(queries, rows, k)
@@ -66,8 +66,8 @@ def _worthwhile(codes: Any, queries: Floats, k: int, near: Floats, lists: Rows) 
     """Return which of `lists` (nq, n) may hold a hit; near: the inner products of their centroids."""
     first, own = lists[:, :FIRST], near[:, :FIRST]
     scores, places = _scanned(codes, queries, max(k, SEEN), own, first, places=True)
-    of = ((places >> _LIST)[:, :, None] == first[:, None, :]).argmax(axis=2)
-    gains = np.where(places >= 0, scores - np.take_along_axis(own, of, axis=1), -np.inf)
+    which = ((places >> _LIST)[:, :, None] == first[:, None, :]).argmax(axis=2)
+    gains = np.where(places >= 0, scores - np.take_along_axis(own, which, axis=1), -np.inf)
     last = np.where(places[:, k - 1] >= 0, scores[:, k - 1] - SLACK * gains.max(axis=1), -np.inf)
     worth = near >= last[:, None]
     worth[:, :FIRST] = True

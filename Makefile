@@ -13,7 +13,7 @@ BUF := $(CACHES) npx --yes @bufbuild/buf@1.75.0
 # Kept bytecode: a test run starts Python some hundred times, and each would compile the same modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install protos page docs-api docs-images node demo serve test nightly fuzz fuzz-files check check-deploy deploy-k8s audit chaos crash bench quality clean
+.PHONY: help install protos page docs-api docs-images node demo serve test nightly fuzz fuzz-files check check-deploy deploy-k8s audit chaos crash bench gpu quality clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -116,6 +116,9 @@ crash: install  ## Crash processes at random under searches and changes, for MIN
 bench: install  ## Time every stage, and write docs/performance.md; half an hour.
 	$(BIN)/spr bench --out docs/performance
 	$(BIN)/python -m bench.planning docs/performance/bench.json
+
+gpu: install  ## Where a GPU is: its tests, then docs/performance-gpu.md; six minutes at most.
+	$(BIN)/python -m bench.gpu --out docs/performance-gpu.md
 
 clean:  ## Remove what was built; .venv stays.
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,6 +1,7 @@
 """Models of the published sizes with random weights, and texts to ask: what a service is benchmarked with."""
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,39 @@ def texts(count: int, seed: int = 0) -> list[str]:
     return list(made)[:count]
 
 
-def write_encoder(cache: Path, sizes: Sizes) -> Path:
-    """Return the directory of a CLIP with a text tower of `sizes` and hardly a vision tower, made once."""
+@dataclass(frozen=True, slots=True)
+class Vision:
+    """A vision tower: as published, or hardly one."""
+
+    width: int
+    inner: int
+    layers: int
+    heads: int
+    image: int
+    patch: int
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its part of transformers' CLIPConfig."""
+        return {
+            "hidden_size": self.width,
+            "intermediate_size": self.inner,
+            "num_hidden_layers": self.layers,
+            "num_attention_heads": self.heads,
+            "image_size": self.image,
+            "patch_size": self.patch,
+        }
+
+
+NO_VISION = Vision(32, 32, 1, 2, 32, 16)
+VIT_L_14 = Vision(1024, 4096, 24, 16, 224, 14)
+
+
+def write_encoder(cache: Path, sizes: Sizes, vision: Vision = NO_VISION) -> Path:
+    """Return the directory of a CLIP with a text tower of `sizes` and that vision tower, made once."""
     width, layers, heads = sizes.tower
-    folder = cache / f"clip-{width}x{layers}x{sizes.dim}"
+    more = "" if vision == NO_VISION else f"-{vision.width}x{vision.layers}"
+    folder = cache / f"clip-{width}x{layers}x{sizes.dim}{more}"
     if (folder / "model.safetensors").is_file():
         return folder
     from transformers import CLIPConfig
@@ -60,11 +90,9 @@ def write_encoder(cache: Path, sizes: Sizes) -> Path:
         "eos_token_id": end,
         "pad_token_id": end,
     }
-    vision = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    shape = ModelShape(image=32, patch=16)
-    vision |= {"image_size": shape.image, "patch_size": shape.patch}
+    shape = ModelShape(image=vision.image, patch=vision.patch)
     torch.manual_seed(0)
-    model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=sizes.dim))
+    model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision.config, projection_dim=sizes.dim))
     _spread(model)
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -1,6 +1,6 @@
 """docs/performance.md and docs/performance/stages.md from the JSON of a run, and from nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.plots import PLOTS, drawn
@@ -17,6 +17,9 @@ _BESIDES = {
     "times_real": "x real time",
     "of_decoding": "of decode",
     "peak_mb": "MB",
+    "of_bandwidth": "of the bandwidth",
+    "of_plain": "of operations one by one",
+    "cosine": "cosine",
 }
 # Where p99 says something: elsewhere it is the noise of the machine.
 _TAILS = ("search", "load")
@@ -31,7 +34,8 @@ their floors.
 Every stage runs beside the published way and the physical floor, on a corpus of the published shape (19,614
 videos, 383,828 segments of 768 dimensions) that an index finds as hard as real features. Figures are medians
 after a warm-up, one query at a time unless said otherwise; every stage has a process of its own. [All
-stages]({files}stages.md); [bench.json]({files}bench.json) has every figure.
+stages]({files}stages.md); [bench.json]({files}bench.json) has every figure. [On a
+GPU](performance-gpu.md).
 """
 _STAGES_HEAD = """\
 # Performance, every stage
@@ -45,7 +49,7 @@ def page(report: Mapping[str, Any], files: str = "") -> str:
 
     files: what stands before the names of the plots and of the other files of a run.
     """
-    parts = [_HEAD.format(files=files), _machine(report), "## Targets\n", _targets(report)]
+    parts = [_HEAD.format(files=files), _machine(report), "## Targets\n", targets_table(report, TARGETS)]
     if costs := _costs(report):
         parts += ["## What a known search costs each process\n", costs]
     for name, title in PLOTS.items():
@@ -70,9 +74,10 @@ def _machine(report: Mapping[str, Any]) -> str:
     )
 
 
-def _targets(report: Mapping[str, Any]) -> str:
+def targets_table(report: Mapping[str, Any], targets: Sequence[Target]) -> str:
+    """Return the table of what is to be reached and what was measured."""
     lines = ["| what | reach | measured | met | published way | floor |", "|---|---|---|---|---|---|"]
-    for target in TARGETS:
+    for target in targets:
         if not any(goal.stage in report["stages"] for goal in target.goals):
             continue
         beside = (_beside(report, target.published), _beside(report, target.floor))
@@ -110,9 +115,14 @@ def _stage(stage: str, found: Mapping[str, Any]) -> str:
     title = STAGES[stage][1] if stage in STAGES else stage
     threads = "1 thread" if found["threads"] == 1 else f"{found['threads']} threads"
     lines = [f"## {stage}: {title}", "", " ".join([f"On {threads}.", *found["notes"]])]
-    rows = [f"| {_WAYS[row['way']]}{row['label']} | {_figures(stage, row)} |" for row in found["rows"]]
+    rows = rows_of(stage, found)
     lines += ["", "| what | figure |", "|---|---|", *rows] if rows else []
     return "\n".join(lines) + "\n"
+
+
+def rows_of(stage: str, found: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a table of all figures of a stage."""
+    return [f"| {_WAYS[row['way']]}{row['label']} | {_figures(stage, row)} |" for row in found["rows"]]
 
 
 def _figures(stage: str, row: Mapping[str, Any]) -> str:

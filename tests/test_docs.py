@@ -22,6 +22,7 @@ PAGES = [
 ]
 WRITTEN_BY_A_PROGRAM = {
     ROOT / "docs" / "performance.md",
+    ROOT / "docs" / "performance-gpu.md",
     ROOT / "docs" / "performance" / "stages.md",
     *(ROOT / "docs" / "api").glob("*.md"),
 }

@@ -8,7 +8,7 @@ import pytest
 from engine.types import Floats, Hits
 from tests import numeric
 from tests.workers.index.factories import clustered, labels, merged, pairs, shard, template, unit
-from workers.index import gpu
+from tests.workers.index.on_gpu import needs_gpu
 from workers.index.factory import CODES, LISTED
 from workers.index.living import Living, selects
 from workers.index.part import IndexPart
@@ -179,7 +179,7 @@ def merged_in(answers: list[Hits]) -> list[Hits]:
     return [merged([hits], 20) for hits in answers]
 
 
-@pytest.mark.skipif(not gpu.available(), reason="no GPU")
+@needs_gpu
 @pytest.mark.parametrize("index", ["flat", "IVF16,Flat", CODES])
 def test_a_gpu_leaves_out_the_same_rows(vectors: Floats, queries: Floats, index: str, tmp_path: Path) -> None:
     built = shard(vectors, COUNTS, index)

@@ -17,6 +17,7 @@ from tests.workers.index.factories import (
     template,
     unit,
 )
+from tests.workers.index.on_gpu import needs_gpu
 from workers.index import gpu
 from workers.index.part import INDEX, OFFSETS, VIDEOS, IndexPart
 
@@ -214,7 +215,7 @@ def test_a_gpu_that_is_not_there_is_only_missed_when_asked_for(tmp_path: Path, v
         IndexPart.open(tmp_path, device="tpu")
 
 
-@pytest.mark.skipif(not gpu.available(), reason="no GPU")
+@needs_gpu
 def test_the_gpu_answers_as_the_cpu(tmp_path: Path, vectors: Floats, queries: Floats) -> None:
     built = shard(vectors, COUNTS, "ivfflat")
     built.save(tmp_path)

@@ -9,6 +9,7 @@ import torch
 
 from tests import numeric
 from tests.workers.ranker.contexts import oracle, random_store, random_vectors
+from tests.workers.ranker.on_gpu import needs_gpu
 from workers.ranker.scoring import graph
 from workers.ranker.scoring.evidence import Biases, Evidence, Heads, Jobs, QueryVectors
 from workers.ranker.scoring.graph import DeviceScoring, Rows, step
@@ -16,7 +17,6 @@ from workers.ranker.stores.contexts import EncodedStore
 
 HIDDEN = 24
 CPU = torch.device("cpu")
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
 def random_heads(rng: np.random.Generator, reach: int, shortest: int = 2, longest: int = 16) -> Heads:
@@ -106,7 +106,7 @@ def test_a_step_that_cannot_be_captured_is_called(
     assert [record.message for record in caplog.records].count(graph_warning()) == 1
 
 
-@needs_cuda
+@needs_gpu
 def test_on_cuda_it_is_one_graph_and_finds_the_same(tmp_path: Path) -> None:
     rng, store, vectors, heads = case(tmp_path)
     scoring = DeviceScoring(store, torch.device("cuda"))

@@ -1,0 +1,40 @@
+"""The tests that need a GPU."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import torch
+
+from bench.results import Figure, Outcome, Setup
+from engine.errors import Unavailable
+
+
+def run(setup: Setup, device: torch.device) -> Outcome:
+    """Run them in a process of their own; what failed, and what was skipped and why, are notes."""
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder, "results.xml")
+        command = [sys.executable, "-m", "pytest", "tests", "-q", "-m", "gpu", f"--junitxml={results}"]
+        done = subprocess.run(command, stdout=sys.stderr, check=False)
+        if not results.is_file():
+            raise Unavailable(f"pytest ended with exit code {done.returncode} before any test", "NO_TESTS")
+        return told(ElementTree.parse(results).getroot())
+
+
+def told(results: ElementTree.Element) -> Outcome:
+    """Return how many tests passed, failed and were skipped, of pytest's JUnit file."""
+    failed, skipped, passed, notes = 0, 0, 0, []
+    for case in results.iter("testcase"):
+        name = f"{case.get('classname')}::{case.get('name')}"
+        if case.find("failure") is not None or case.find("error") is not None:
+            failed += 1
+            notes.append(f"FAILED {name}.")
+        elif (reason := case.find("skipped")) is not None:
+            skipped += 1
+            notes.append(f"Skipped {name}: {reason.get('message')}.")
+        else:
+            passed += 1
+    counts = {"passed": passed, "failed": failed, "skipped": skipped}
+    return Outcome([Figure(key, key, "ours", count, "tests") for key, count in counts.items()], notes)

@@ -11,6 +11,7 @@ from cachetools import LRUCache
 
 from engine.types import Floats
 from workers.ranker.model.relo import Relo
+from workers.ranker.model.side_by_side import Alone
 from workers.ranker.model.windows import token_batch
 from workers.ranker.scoring.evidence import QueryVectors
 
@@ -30,6 +31,7 @@ class QueryBranch:
         self._known: LRUCache[bytes, QueryVectors] = LRUCache(remembered)
         self._flights: dict[bytes, Future[dict[bytes, QueryVectors]]] = {}
         self._lock = threading.Lock()
+        self._alone = Alone()
 
     def vectors(self, tokens: Sequence[Floats]) -> QueryVectors:
         """Encode sentences (t_i, width); InvalidInput for one without tokens."""
@@ -51,7 +53,10 @@ class QueryBranch:
     ) -> dict[bytes, QueryVectors]:
         """Encode sentences for all who wait for them; an error is raised in each."""
         try:
-            made = dict(zip(tokens, self._encode(list(tokens.values())), strict=True))
+            alone = len(tokens) == 1 and self._device.type == "cpu"
+            given = list(tokens.values())
+            found = self._alone(self._encode, given) if alone else self._encode(given)
+            made = dict(zip(tokens, found, strict=True))
             with self._lock:
                 self._known.update(made)
             flight.set_result(made)

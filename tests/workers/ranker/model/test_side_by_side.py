@@ -1,10 +1,11 @@
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
-from workers.ranker.model.side_by_side import in_turn
+from workers.ranker.model.side_by_side import Alone, in_turn
 
 CPU = torch.device("cpu")
 
@@ -49,3 +50,25 @@ def test_an_error_ends_it_and_the_threads_are_as_before() -> None:
     with pytest.raises(ZeroDivisionError):
         next(found)
     assert torch.get_num_threads() == 3
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_alone_is_one_thread_and_others_keep_theirs() -> None:
+    alone = Alone()
+
+    def work(item: int) -> tuple[int, int, int]:
+        return item, torch.get_num_threads(), threading.get_ident()
+
+    first, second = alone(work, 1), alone(work, 2)
+    assert (first[:2], second[:2]) == ((1, 1), (2, 1))
+    assert first[2] == second[2] != threading.get_ident()
+    assert torch.get_num_threads() == 3
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(torch.get_num_threads).result() == 3
+
+
+def test_an_error_of_what_is_done_alone_is_raised() -> None:
+    alone = Alone()
+    with pytest.raises(ZeroDivisionError):
+        alone(lambda item: 1 / item, 0)
+    assert alone(lambda item: 1 / item, 2) == 0.5

@@ -27,7 +27,7 @@ from workers.ranker.encoder.text_graph import FEW_LEVELS, LEVELS, build
 from workers.ranker.encoder.text_tower import TextTower, TowerParts, parts_of
 
 PRECISIONS = ("auto", "int8", "float32")
-FORMAT = 1
+FORMAT = 2
 LEAST_POOLED, LEAST_TOKENS = 0.998, 0.99
 WORTH = 0.003  # seconds a text that "auto" must save, or it stays with float32
 GRAPH, CARD = "tower.onnx", "tower.json"

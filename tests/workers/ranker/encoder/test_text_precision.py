@@ -82,6 +82,9 @@ def test_every_activation_is_the_models(clip: Path, activation: str, tmp_path: P
     exact = encoder.text(SENTENCES)
     encoder.use_tower(tower(encoder, None))
     numeric.close(encoder.text(SENTENCES).pooled, exact.pooled)
+    encoder.use_tower(None)
+    # What it knows of the function's least value is right.
+    assert agreement(encoder, tower(encoder)).pooled >= 0.999
 
 
 def test_an_old_end_marker_pools_where_transformers_does(clip: Path) -> None:

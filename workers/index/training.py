@@ -22,6 +22,9 @@ from workers.index.parameters import inverted_lists
 
 VERSION: str = faiss.__version__
 
+# In which first centroids are drawn: of each share the vectors do not know of one another.
+_ROUNDS = 16
+
 
 class Template:
     """A trained, empty index. Only parts made from the same one have scores that compare."""
@@ -79,10 +82,13 @@ def train(recipe: Recipe, dim: int, sample: Floats, device: str = "cpu") -> Temp
     ivf = inverted_lists(index)
     clusterer = gpu.clusterer(dim) if ivf is not None and device != "cpu" else None
     try:
-        if clusterer is not None:
+        sample = np.ascontiguousarray(sample, np.float32)
+        if ivf is not None and recipe.rounds:
+            _find_lists(ivf, sample, recipe.rounds, clusterer)
+        elif clusterer is not None:
             ivf.clustering_index = clusterer
         if not index.is_trained:
-            index.train(np.ascontiguousarray(sample, np.float32))
+            index.train(sample)
     except RuntimeError as error:
         message = f"index {recipe.label!r} cannot be trained on {len(sample)} segments ({reason(error)}): "
         raise InvalidInput(message + "ingest more videos, use fewer lists, or --index flat.") from None
@@ -119,15 +125,46 @@ def _make(recipe: Recipe, dim: int) -> Any:
     return index
 
 
+def _find_lists(ivf: Any, sample: Floats, rounds: int, clusterer: Any) -> None:
+    """Give inverted lists their centroids, by so many rounds of k-means from spread ones.
+
+    clusterer: an empty index that searches for the nearest centroid in their place, None for their own.
+    """
+    lists = faiss.Clustering(ivf.d, ivf.nlist, ivf.cp)
+    lists.niter = rounds
+    faiss.copy_array_to_vector(spread(sample, int(ivf.nlist)).ravel(), lists.centroids)
+    lists.train(sample, clusterer or ivf.quantizer)
+    if clusterer is not None:
+        ivf.quantizer.add(faiss.vector_to_array(lists.centroids).reshape(-1, ivf.d))
+
+
+def spread(sample: Floats, count: int, seed: int = 0) -> Floats:
+    """Return `count` of the unit vectors `sample` (n, dim) that lie apart, to begin k-means with.
+
+    Random ones leave some clusters without a list near them, and queries miss these whole. A vector is drawn
+    with the probability of its squared distance from the nearest one drawn before (k-means++; Arthur and
+    Vassilvitskii 2007), a share of all in each of a few rounds (Bahmani et al., Scalable K-Means++, 2012).
+    """
+    rng, nearest = np.random.default_rng(seed), np.full(len(sample), -1.0)
+    drawn = np.zeros(0, np.int64)
+    for share in np.array_split(np.arange(count), min(count, _ROUNDS)):
+        apart = np.maximum(1 - nearest, 0)
+        # Where fewer differ than are asked for, any will do.
+        apart = apart if np.count_nonzero(apart) >= len(share) else np.ones(len(sample))
+        apart[drawn] = 0
+        new = rng.choice(len(sample), len(share), replace=False, p=apart / apart.sum())
+        near = faiss.IndexFlatIP(sample.shape[1])
+        near.add(sample[new])
+        nearest = np.maximum(nearest, near.search(sample, 1)[0][:, 0])
+        drawn = np.concatenate([drawn, new])
+    return sample[drawn]
+
+
 def _configure(index: Any, recipe: Recipe) -> None:
     """Set what a factory string cannot say."""
     ivf = inverted_lists(index)
     if ivf is not None:
         ivf.nprobe = max(1, recipe.nprobe)
-        if recipe.rounds:
-            # Random first centroids leave some clusters without a list near them: queries miss them whole.
-            ivf.cp.init_method = faiss.ClusteringInitMethod_AFK_MC2
-            ivf.cp.niter = recipe.rounds
     if isinstance(index, faiss.IndexRefine):
         index.k_factor = recipe.factor
     for part in (index, ivf):

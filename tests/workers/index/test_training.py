@@ -1,14 +1,19 @@
 from pathlib import Path
 
 import faiss
+import numpy as np
 import pytest
 
 from engine.errors import Mismatch, NotFound
-from tests.workers.index.factories import clustered, shard, template
-from workers.index.factory import CODES, LISTED
+from engine.types import Floats
+from tests import numeric
+from tests.workers.index.factories import clustered, shard, template, unit
+from workers.index import gpu
+from workers.index.factory import CODES, LISTED, recipe
 from workers.index.files import code_of
+from workers.index.parameters import inverted_lists
 from workers.index.part import INDEX
-from workers.index.training import Template
+from workers.index.training import Template, spread, train
 
 VECTORS = clustered(1000, 32)
 
@@ -54,3 +59,39 @@ def test_a_template_is_kept_by_its_checksum(tmp_path: Path) -> None:
 def test_a_file_begins_with_four_letters(tmp_path: Path, index: str, code: str) -> None:
     shard(VECTORS, [25] * 40, index).save(tmp_path)
     assert code_of(tmp_path / INDEX) == code
+
+
+def test_lists_begin_in_every_cluster_however_small() -> None:
+    rng = np.random.default_rng(1)
+    sizes = [2000] + [4] * 99
+    clusters = np.repeat(np.arange(100), sizes)
+    centres = unit(rng.standard_normal((100, 32), np.float32))
+    vectors = unit(centres[clusters] + 0.01 * rng.standard_normal((len(clusters), 32), np.float32))
+    drawn = spread(vectors, 200)
+    places = np.argmax(drawn @ vectors.T, axis=1)
+    assert len(set(places)) == 200
+    assert set(clusters[places]) == set(range(100))
+
+
+def test_where_few_vectors_differ_each_of_them_begins_a_list() -> None:
+    vectors = np.repeat(clustered(10, 8), 20, axis=0)
+    drawn = spread(vectors, 50)
+    assert len(drawn) == 50
+    assert len(np.unique(drawn, axis=0)) == len(np.unique(vectors, axis=0))
+
+
+def test_lists_are_the_same_whatever_searches_for_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = recipe("fast", 32, 1000)
+    assert made.rounds > 0
+    own = train(made, 32, VECTORS)
+    monkeypatch.setattr(gpu, "clusterer", lambda dim: faiss.IndexFlatIP(dim))
+    other = train(made, 32, VECTORS, "auto")
+    numeric.close(centroids(other), centroids(own))
+
+
+def centroids(trained: Template) -> Floats:
+    index = trained.copy()
+    quantizer = inverted_lists(index).quantizer
+    assert quantizer.ntotal == 25
+    found: Floats = quantizer.reconstruct_n(0, quantizer.ntotal)
+    return found

@@ -33,7 +33,7 @@ class Films:
     short: tuple[int, int]
 
 
-FULL = Films((1920, 1080), 12, (3, 300), (120, 4))
+FULL = Films((1920, 1080), 12, (3, 200), (120, 4))
 QUICK = Films((1920, 1080), 4, (1, 36), (8, 4))
 TINY = Films((320, 180), 2, (1, 4), (2, 2))
 # Of memory alone, which no length changes.

@@ -24,7 +24,7 @@ class Sizes:
     slow: int = 5
     published: bool = True
     tower: tuple[int, int, int] = (768, 12, 12)
-    segments: tuple[int, ...] = (100_000, 200_000, 383_828, 800_000, 1_600_000, 3_200_000)
+    segments: tuple[int, ...] = (100_000, 200_000, 383_828, 1_600_000, 3_200_000)
     clients: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
     load_seconds: float = 8.0
 

@@ -60,8 +60,13 @@ def load(cache: Path, share: float, dim: int, queries: int = 512) -> Corpus:
     return Corpus(of_videos, vectors, videos, segments, np.load(folder / "queries.npy"))
 
 
-def blocks(counts: NDArray[np.int64], dim: int, seed: int = 0) -> Iterator[tuple[Floats, Floats]]:
-    """Yield (unit vectors, what their scenes show), (m, dim) each, of videos of so many segments."""
+def blocks(
+    counts: NDArray[np.int64], dim: int, seed: int = 0, only: NDArray[np.int64] | None = None
+) -> Iterator[tuple[Floats, Floats]]:
+    """Yield (unit vectors, what their scenes show), (m, dim) each, of videos of so many segments.
+
+    only: the rows to yield, ascending, None for all; the others take hardly any time.
+    """
     centres = max(1, round(CENTRES * len(counts) / VIDEOS))
     space, rng = Space.of(seed, dim, centres), np.random.default_rng([seed, 7])
     videos = np.repeat(np.arange(len(counts)), counts)
@@ -76,9 +81,13 @@ def blocks(counts: NDArray[np.int64], dim: int, seed: int = 0) -> Iterator[tuple
     places = rng.integers(POOL, size=(2, int(fresh.sum())))
     for start in range(0, len(videos), _BLOCK):
         rows = scenes[start : start + _BLOCK]
+        frames = rng.integers(POOL, size=(2, len(rows)))
+        if only is not None:
+            here = only[slice(*np.searchsorted(only, (start, start + _BLOCK)))] - start
+            rows, frames = rows[here], frames[:, here]
         scene = space.mean + space.centres[shown[rows]] + SCENE * _noise(space, places[:, rows])
         # The mean of four frames has half of a frame's noise.
-        vectors = scene + FRAME / np.sqrt(SEGMENT) * space.noise(rng, len(rows))
+        vectors = scene + FRAME / np.sqrt(SEGMENT) * _noise(space, frames)
         yield unit(vectors), scene
 
 

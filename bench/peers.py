@@ -120,7 +120,7 @@ class Lance:
     def search(self, query: Floats, effort: int) -> NDArray[np.int64]:
         """effort: lists to visit, four candidates a hit."""
         asked = self._table.search(query).distance_type("dot").limit(DEPTH).nprobes(effort).refine_factor(4)
-        return np.asarray(asked.select(["id"]).to_arrow()["id"], np.int64)
+        return np.asarray(asked.select(["id", "_distance"]).to_arrow()["id"], np.int64)
 
 
 LIBRARIES = (

@@ -26,7 +26,7 @@ class Sizes:
     tower: tuple[int, int, int] = (768, 12, 12)
     segments: tuple[int, ...] = (100_000, 200_000, 383_828, 1_600_000, 3_200_000)
     clients: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
-    load_seconds: float = 8.0
+    load_seconds: float = 6.0
 
 
 FULL = Sizes(name="full")

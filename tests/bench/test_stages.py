@@ -53,6 +53,15 @@ def test_every_stage_measures_something(stage: str, setup: Setup) -> None:
     measured(stage, setup)
 
 
+def test_some_rows_of_a_corpus_are_those_of_all() -> None:
+    counts = corpus.videos_for(40_000)
+    only = np.sort(np.random.default_rng(0).choice(int(counts[:100].sum()), 50, replace=False))
+    only = np.append(only, counts.sum() - 1)
+    whole, some = (list(corpus.blocks(counts, 8, only=rows)) for rows in (None, only))
+    for all_of, few in zip(zip(*whole, strict=True), zip(*some, strict=True), strict=True):
+        np.testing.assert_array_equal(np.concatenate(all_of)[only], np.concatenate(few))
+
+
 def supervised(topology: str) -> None:
     """Be `python -m bench.supervised` in a forked process."""
     sys.argv = ["supervised", topology]

@@ -187,7 +187,7 @@ class IndexPart:
         if living is None:
             found = self._unfiltered(queries, k, candidates, nprobe)
         elif self._gpu is None and self._selects:
-            found = self._searched(queries, k, candidates, nprobe, living.selector)
+            found = self._searched(queries, k, candidates, nprobe, living)
         else:
             found = over_fetched(
                 lambda fetch, depth: self._unfiltered(queries, fetch, depth, nprobe), living, k, candidates
@@ -214,19 +214,19 @@ class IndexPart:
     def _unfiltered(self, queries: Floats, k: int, candidates: int, nprobe: int) -> Found:
         if self._gpu and self._gpu.takes(k, nprobe):
             return self._gpu.search(queries, k, nprobe)
-        return self._searched(queries, k, candidates, nprobe)
+        return self._searched(queries, k, candidates, nprobe, None)
 
-    def _searched(self, queries: Floats, k: int, candidates: int, nprobe: int, selector: Any = None) -> Found:
+    def _searched(self, queries: Floats, k: int, depth: int, nprobe: int, living: Living | None) -> Found:
         if self._stopping is not None:
-            return self._stopping.search(queries, k, candidates, nprobe, selector)
+            return self._stopping.search(queries, k, depth, nprobe, living)
         made: Callable[..., Any] = self._parameters
-        if selector is not None:
-            made = functools.partial(search_parameters, self.index, selector=selector)
+        if living is not None:
+            made = functools.partial(search_parameters, self.index, selector=living.selector)
         if self._originals is None:
-            scores, rows = self.index.search(queries, k, params=made(nprobe, candidates / k))
+            scores, rows = self.index.search(queries, k, params=made(nprobe, depth / k))
             return scores, rows
         whole = made(nprobe)  # owns those of the codes
-        _, rows = self.index.base_index.search(queries, max(k, candidates), params=whole.base_index_params)
+        _, rows = self.index.base_index.search(queries, max(k, depth), params=whole.base_index_params)
         return self._originals.best(queries, rows, k)
 
     @functools.cached_property

@@ -6,6 +6,7 @@ last one; farther lists are left out. Most queries are done after a few lists, t
 many as they may.
 """
 
+import math
 from typing import Any
 
 import faiss
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.types import Floats
-from workers.index.living import Found
+from workers.index.living import Found, Living
 from workers.index.originals import Mapped, Originals
 
 Rows = NDArray[np.int64]
@@ -22,6 +23,8 @@ Rows = NDArray[np.int64]
 FIRST, SEEN, SLACK = 16, 100, 1.5
 # Codes of all lists that may be visited, below which finding out what to leave out costs what it saves.
 WORTH = 30_000
+# Of rows that may be found, the least share of which so many more are looked at that enough of them are.
+SHARE = 0.5
 # Bits of a place that number the code inside its list.
 _LIST = 32
 
@@ -47,31 +50,62 @@ class Stopping:
     def __init__(self, codes: Any, originals: Originals) -> None:
         self._codes, self._originals = codes, originals
 
-    def search(self, queries: Floats, k: int, candidates: int, nprobe: int, selector: Any = None) -> Found:
+    def search(
+        self, queries: Floats, k: int, candidates: int, nprobe: int, living: Living | None = None
+    ) -> Found:
         """Return scores and rows, (nq, k), of the best of so many candidates, -1 where there are fewer.
 
-        nprobe: lists to visit at most. All of them are visited where they are few or all that there are,
-        where the first ones hardly hold k rows, and with a selector (faiss.IDSelector).
+        nprobe: lists to visit at most. All of them are visited where they are few or all that there are, and
+        where the first ones hardly hold k rows. living: the rows that may be found, None for all.
         """
         nlist, total = int(self._codes.nlist), int(self._codes.ntotal)
         near, lists = self._codes.quantizer.search(queries, min(nprobe, nlist))
-        pays = nprobe * total >= WORTH * nlist and k * nlist <= FIRST * total
-        if selector is None and FIRST < nprobe < nlist and pays:
-            lists = np.where(_worthwhile(self._codes, queries, k, near, lists), lists, -1)
+        count = total if living is None else living.count
+        pays = nprobe * total >= WORTH * nlist and k * nlist <= FIRST * count and count >= SHARE * total
+        if FIRST < nprobe < nlist and pays:
+            lists = np.where(_worthwhile(self._codes, queries, k, near, lists, living), lists, -1)
+        selector = None if living is None else living.selector
         _, rows = _scanned(self._codes, queries, max(k, candidates), near, lists, selector)
         return self._originals.best(queries, rows, k)
 
 
-def _worthwhile(codes: Any, queries: Floats, k: int, near: Floats, lists: Rows) -> NDArray[np.bool_]:
+def _worthwhile(
+    codes: Any, queries: Floats, k: int, near: Floats, lists: Rows, living: Living | None
+) -> NDArray[np.bool_]:
     """Return which of `lists` (nq, n) may hold a hit; near: the inner products of their centroids."""
     first, own = lists[:, :FIRST], near[:, :FIRST]
-    scores, places = _scanned(codes, queries, max(k, SEEN), own, first, places=True)
+    scores, places = _seen(codes, queries, max(k, SEEN), own, first, living)
     which = ((places >> _LIST)[:, :, None] == first[:, None, :]).argmax(axis=2)
     gains = np.where(places >= 0, scores - np.take_along_axis(own, which, axis=1), -np.inf)
     last = np.where(places[:, k - 1] >= 0, scores[:, k - 1] - SLACK * gains.max(axis=1), -np.inf)
     worth = near >= last[:, None]
     worth[:, :FIRST] = True
     return np.asarray(worth)
+
+
+def _seen(
+    codes: Any, queries: Floats, k: int, near: Floats, lists: Rows, living: Living | None
+) -> tuple[Floats, Rows]:
+    """Return estimates and places, (nq, k), best first, of living rows in `lists`, -1 for none."""
+    if living is None:
+        return _scanned(codes, queries, k, near, lists, places=True)
+    # FAISS tells no places of what a selector lets through: a tenth more than the share of the others.
+    fetch = math.ceil(1.1 * k * len(living.rows) / living.count) + 16
+    scores, places = _scanned(codes, queries, fetch, near, lists, places=True)
+    others = ~living.rows[_rows(codes, places)] | (places < 0)
+    first = np.argsort(others, axis=1, kind="stable")[:, :k]
+    places = np.where(np.take_along_axis(others, first, 1), -1, np.take_along_axis(places, first, 1))
+    return np.take_along_axis(scores, first, 1), places
+
+
+def _rows(codes: Any, places: Rows) -> Rows:
+    """Return the rows of places, row 0 of place -1."""
+    rows = np.zeros_like(places)
+    for number in np.unique(places[places >= 0] >> _LIST):
+        here = places >> _LIST == number
+        ids = _python.rev_swig_ptr(codes.invlists.get_ids(int(number)), codes.invlists.list_size(int(number)))
+        rows[here] = ids[places[here] & ((1 << _LIST) - 1)]
+    return rows
 
 
 def _scanned(

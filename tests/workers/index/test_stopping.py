@@ -81,7 +81,7 @@ def test_queries_between_clusters_visit_more(index: Any, queries: Floats) -> Non
     assert inside < between
 
 
-def test_few_codes_all_lists_and_a_selection_are_searched_whole(
+def test_few_codes_all_lists_and_few_living_rows_are_searched_whole(
     index: Any, queries: Floats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = stopping.of(index, None)
@@ -92,11 +92,33 @@ def test_few_codes_all_lists_and_a_selection_are_searched_whole(
     monkeypatch.setattr(stopping, "WORTH", VECTORS // 2)
     assert visited(search, queries, LISTS // 2) < LISTS // 2 * len(queries)
     living = Living(np.arange(VECTORS) % 10 == 0)
-    _, rows = search.search(queries, K, VECTORS, LISTS // 2, living.selector)
+    _, rows = search.search(queries, K, VECTORS, LISTS // 2, living)
     parameters = _faiss.SearchParametersIVF(nprobe=LISTS // 2, sel=living.selector)
     _, expected = index.base_index.search(queries, VECTORS, params=parameters)
     best = Mapped(_faiss.downcast_index(index.refine_index)).best(queries, expected, K)[1]
     np.testing.assert_array_equal(rows, best)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.9, 0.5])
+def test_living_rows_alone_say_when_to_stop(index: Any, queries: Floats, share: float) -> None:
+    search = stopping.of(index, None)
+    assert search is not None
+    # Of some clusters nothing is left: their queries look farther.
+    alive = np.random.default_rng(2).random(VECTORS) < share
+    alive[index.search(queries[:5], 200)[1].ravel()] = share == 1.0
+    if alive.mean() < stopping.SHARE:
+        alive[np.flatnonzero(~alive)[: VECTORS // 20]] = True
+    living = Living(alive)
+    nprobe = LISTS // 2
+    parameters = _faiss.SearchParametersIVF(nprobe=nprobe, sel=living.selector)
+    _, candidates = index.base_index.search(queries, 4 * K, params=parameters)
+    originals = Mapped(_faiss.downcast_index(index.refine_index))
+    _, rows = originals.best(queries, candidates, K)
+    _faiss.cvar.indexIVF_stats.reset()
+    _, found = search.search(queries, K, 4 * K, nprobe, living)
+    assert int(_faiss.cvar.indexIVF_stats.nlist) < 0.9 * nprobe * len(queries)
+    assert alive[found[found >= 0]].all()
+    assert np.mean([len(np.intersect1d(a, b)) for a, b in zip(rows, found, strict=True)]) >= 0.97 * K
 
 
 def test_a_query_finds_the_same_alone(index: Any, queries: Floats) -> None:

@@ -113,7 +113,7 @@ SEED ?= 1
 crash: install  ## Crash processes at random under searches and changes, for MINUTES=2, by SEED=1.
 	$(BIN)/python -m recipes.crash --minutes $(MINUTES) --seed $(SEED) --json build/crash/verdict.json
 
-bench: install  ## Time every stage, and write docs/performance.md; half an hour, ten minutes more at first.
+bench: install  ## Time every stage, and write docs/performance.md; 25 minutes, ten more at first.
 	$(BIN)/spr bench --out docs/performance
 	$(BIN)/python -m bench.planning docs/performance/bench.json
 

@@ -34,8 +34,7 @@ their floors.
 Every stage runs beside the published way and the physical floor, on a corpus of the published shape (19,614
 videos, 383,828 segments of 768 dimensions) that an index finds as hard as real features. Figures are medians
 after a warm-up, one query at a time unless said otherwise; every stage has a process of its own. [All
-stages]({files}stages.md); [bench.json]({files}bench.json) has every figure. [On a
-GPU](performance-gpu.md).
+stages]({files}stages.md); [bench.json]({files}bench.json) has every figure.
 """
 _STAGES_HEAD = """\
 # Performance, every stage

@@ -145,6 +145,8 @@ def spread(sample: Floats, count: int, seed: int = 0) -> Floats:
     with the probability of its squared distance from the nearest one drawn before (k-means++; Arthur and
     Vassilvitskii 2007), a share of all in each of a few rounds (Bahmani et al., Scalable K-Means++, 2012).
     """
+    if not np.isfinite(sample).all():
+        raise RuntimeError("a vector has a value that is not finite")
     rng, nearest = np.random.default_rng(seed), np.full(len(sample), -1.0)
     drawn = np.zeros(0, np.int64)
     for share in np.array_split(np.arange(count), min(count, _ROUNDS)):

@@ -55,7 +55,7 @@ def command(
     overload, living, scale; peers takes five minutes where its libraries are installed.
 
     \b
-    spr bench                          everything, half an hour on two cores
+    spr bench                          everything, 25 minutes on two cores, ten more at first
     spr bench --quick                  a quarter of the corpus, under 3 minutes on two free cores
     spr bench index rank --json
     spr bench --out docs/performance   everything, and the page with its plots

@@ -4,7 +4,7 @@ import faiss
 import numpy as np
 import pytest
 
-from engine.errors import Mismatch, NotFound
+from engine.errors import InvalidInput, Mismatch, NotFound
 from engine.types import Floats
 from tests import numeric
 from tests.workers.index.factories import clustered, shard, template, unit
@@ -87,6 +87,14 @@ def test_lists_are_the_same_whatever_searches_for_the_nearest(monkeypatch: pytes
     monkeypatch.setattr(gpu, "clusterer", lambda dim: faiss.IndexFlatIP(dim))
     other = train(made, 32, VECTORS, "auto")
     numeric.close(centroids(other), centroids(own))
+
+
+def test_vectors_that_are_not_finite_are_refused() -> None:
+    vectors = VECTORS.copy()
+    vectors[7, 3] = np.nan
+    for index in ("fast", "IVF16,Flat"):
+        with pytest.raises(InvalidInput, match=r"cannot be trained on 1000 segments \(.*(finite|NaN)"):
+            template(vectors, index)
 
 
 def centroids(trained: Template) -> Floats:

@@ -80,6 +80,18 @@ def test_without_faiss_one_part_says_so(setup: Setup, monkeypatch: pytest.Monkey
     assert "faiss" in note
 
 
+def test_without_faiss_the_tests_that_need_none_are_run(tmp_path: Path) -> None:
+    (tmp_path / "faiss.py").write_text("raise ModuleNotFoundError(\"No module named 'faiss'\")")
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "bench.gpu", "--device", "cpu", "--sizes", "tiny", "--part", "suite"]
+    found = parts.child(["env", f"PYTHONPATH={paths}", *command, "--cache", str(tmp_path)], 1, seconds=300)
+    assert [row["value"] for row in found["rows"] if row["key"] == "failed"] == [0]
+    told_of = "\n".join(found["notes"])
+    assert "Skipped tests.workers.index: No module named 'faiss'." in told_of
+    if not torch.cuda.is_available():
+        assert "Skipped tests.workers.ranker.test_on_gpu::test_contexts_are_the_same[conv]" in told_of
+
+
 def test_a_part_that_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     held = tmp_path / "held"
     os.mkfifo(held)

@@ -135,7 +135,7 @@ def test_the_same_encoder_gives_the_same_file(encoder: Encoder) -> None:
     assert len(graphs) == 1
 
 
-@pytest.mark.parametrize("damage", ["graph", "gone", "card", "other encoder", "not an object"])
+@pytest.mark.parametrize("damage", ["graph", "gone", "card", "other encoder", "old", "not an object"])
 def test_damaged_files_are_made_again(
     clip: Path, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -151,6 +151,7 @@ def test_damaged_files_are_made_again(
         other = {
             "card": "{",
             "not an object": "[]",
+            "old": json.dumps({**card, "format": text_precision.FORMAT - 1}),
             "other encoder": json.dumps({**card, "encoder": "0" * 16}),
         }
         (folder / CARD).write_text(other[damage])

@@ -183,9 +183,7 @@ def test_what_says_something_else_is_refused(
     np.testing.assert_array_equal(encoder.text(SENTENCES).pooled, before)
 
 
-def test_where_weights_must_be_halved_they_are(
-    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_that_must_be_halved_are(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_precision, "LEVELS", 2)
     encoder = Encoder.load(str(clip), "cpu")
     assert choose(encoder, "int8", tmp_path, 1) == "int8"

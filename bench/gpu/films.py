@@ -43,7 +43,8 @@ def run(setup: Setup, device: torch.device) -> Outcome:
         label = f"every picture, by NVDEC, {_SESSIONS} files at a time"
         rows.append(Figure("nvdec", label, "floor", speed, "s of video a second"))
     except (FFmpegError, RuntimeError, NotImplementedError) as error:
-        notes.append(f"NVDEC was not to be had: {str(error).splitlines()[0]}.")
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        notes.append(f"NVDEC was not to be had: {reason}.")
     return Outcome(rows, notes)
 
 

@@ -48,11 +48,14 @@ def _unit(rng: np.random.Generator, count: int, dim: int) -> Floats:
 
 
 def _part(vectors: Floats, device: str) -> IndexPart:
-    """Return a flat part of one video, of which every vector is a segment."""
-    flat = faiss.IndexFlatIP(vectors.shape[1])
-    flat.add(vectors)
+    """Return a part of one video, of which every vector is a segment, with originals in half precision.
+
+    Of such a part the device has a flat copy of the originals; a copy of `flat` would be float32.
+    """
+    index = faiss.index_factory(vectors.shape[1], "Flat,Refine(SQfp16)", faiss.METRIC_INNER_PRODUCT)
+    index.add(vectors)
     rows = np.arange(len(vectors), dtype=np.int32)
-    return IndexPart(flat, np.zeros_like(rows), rows, device)
+    return IndexPart(index, np.zeros_like(rows), rows, device)
 
 
 def _nearest(vectors: Floats, queries: Floats, device: torch.device) -> list[Floats]:

@@ -1,8 +1,10 @@
 """Which parts there are, in the order they run, and a run of them, one process after another."""
 
+import contextlib
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -37,6 +39,7 @@ def run(
 ) -> dict[str, Any]:
     """Run all parts and return the report; what does not end within `seconds` of the whole is told.
 
+    No part has more than half of them: the tests may hang, and the figures do not depend on them.
     tell: called with each part's name when it begins.
     """
     ends = time.monotonic() + seconds
@@ -46,7 +49,7 @@ def run(
         command = [sys.executable, "-m", "bench.gpu", "--part", name, "--device", device]
         command += ["--sizes", sizes, "--cache", str(cache), "--threads", str(threads)]
         began = time.monotonic()
-        found = _child(command, threads, ends - began)
+        found = child(command, threads, min(ends - began, seconds / 2))
         stages[name] = {"threads": threads, "seconds": round(time.monotonic() - began, 1), **found}
     return {
         "format": FORMAT,
@@ -61,30 +64,36 @@ def run_here(name: str, setup: Setup, device: torch.device) -> dict[str, Any]:
     """Run one part in this process; where something is not there the outcome is a note that says so."""
     try:
         outcome: Outcome = importlib.import_module(f"bench.gpu.{name}").run(setup, device)
-    except SprError as error:
+    except (SprError, ModuleNotFoundError) as error:
         return _nothing(str(error))
     return to_json(outcome)
 
 
-def _child(command: list[str], threads: int, seconds: float) -> dict[str, Any]:
+def child(command: list[str], threads: int, seconds: float) -> dict[str, Any]:
+    """Return what a part's process prints last, or why there is nothing; end it with all that it started."""
     if seconds <= 0:
         return _nothing("the time was over")
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    try:
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, text=True, env=environment, timeout=seconds, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return _nothing(f"the {seconds:.0f} s that were left were not enough")
-    lines = done.stdout.strip().splitlines()
-    if done.returncode or not lines:
-        return _nothing(f"the process ended with exit code {done.returncode}; its messages are on stderr")
+    # A session of its own: processes that it started, and tests, would outlive it and keep the device.
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return _nothing(f"{seconds:.0f} s were not enough")
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    lines = said.strip().splitlines()
+    if process.returncode or not lines:
+        return _nothing(f"the process ended with exit code {process.returncode}; its messages are on stderr")
     answer: dict[str, Any] = json.loads(lines[-1])
     return answer
 
 
 def _nothing(reason: str) -> dict[str, Any]:
-    return {"rows": [], "notes": [f"Not run: {reason}."]}
+    return {"rows": [], "notes": [f"Not run: {reason.removesuffix('.')}."]}
 
 
 def _card(device: torch.device) -> str:

@@ -24,6 +24,8 @@ VERSION: str = faiss.__version__
 
 # In which first centroids are drawn: of each share the vectors do not know of one another.
 _ROUNDS = 16
+# Half a squared distance that is rounding: equal vectors come out this far apart.
+_ALIKE = 1e-6
 
 
 class Template:
@@ -147,12 +149,13 @@ def spread(sample: Floats, count: int, seed: int = 0) -> Floats:
     """
     if not np.isfinite(sample).all():
         raise RuntimeError("a vector has a value that is not finite")
+    if len(sample) < count:
+        raise RuntimeError(f"{count} lists need as many vectors")
     rng, nearest = np.random.default_rng(seed), np.full(len(sample), -1.0)
     drawn = np.zeros(0, np.int64)
     for share in np.array_split(np.arange(count), min(count, _ROUNDS)):
-        apart = np.maximum(1 - nearest, 0)
-        # Where fewer differ than are asked for, any will do.
-        apart = apart if np.count_nonzero(apart) >= len(share) else np.ones(len(sample))
+        # Of those that equal one that was drawn, any will do once no others are left.
+        apart = np.maximum(1 - nearest, _ALIKE)
         apart[drawn] = 0
         new = rng.choice(len(sample), len(share), replace=False, p=apart / apart.sum())
         near = faiss.IndexFlatIP(sample.shape[1])

@@ -74,10 +74,19 @@ def test_lists_begin_in_every_cluster_however_small() -> None:
 
 
 def test_where_few_vectors_differ_each_of_them_begins_a_list() -> None:
-    vectors = np.repeat(clustered(10, 8), 20, axis=0)
-    drawn = spread(vectors, 50)
-    assert len(drawn) == 50
-    assert len(np.unique(drawn, axis=0)) == len(np.unique(vectors, axis=0))
+    # Of this width the product of a vector with itself is not quite 1.
+    different = unit(np.random.default_rng(0).standard_normal((60, 96), np.float32))
+    vectors = np.repeat(different, 20, axis=0)
+    for count in (100, 400, 1190, 1200):
+        drawn = spread(vectors, count)
+        assert len(drawn) == count
+        assert len(np.unique(drawn, axis=0)) == len(different)
+
+
+def test_fewer_vectors_than_lists_are_refused() -> None:
+    for vectors in (VECTORS[:24], VECTORS[:0]):
+        with pytest.raises(InvalidInput, match=rf"on {len(vectors)} segments \(25 lists"):
+            train(recipe("fast", 32, 1000), 32, vectors)
 
 
 def test_lists_are_the_same_whatever_searches_for_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,33 +19,37 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+# Of each thread there is a number of its own, and of the process one that new threads begin with: setting one
+# sets the other, so one after the other.
+_numbers = threading.Lock()
+
+
 class Alone:
-    """A thread of its own in which torch computes without others, one call after the other.
+    """Threads of their own in which torch computes without others, as many as it has at first.
 
     For what is small: threads share every product of it and wait for each other after each, a time slice
     where other processes have the cores.
     """
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="alone")
-        self._ready, self._lock = False, threading.Lock()
+        self._pool = ThreadPoolExecutor(torch.get_num_threads(), "alone", _one_thread)
 
     def __call__(self, work: Callable[[T], R], item: T) -> R:
-        """Return `work(item)`, computed there."""
-        with self._lock:
-            if not self._ready:
-                threads = torch.get_num_threads()
-                self._pool.submit(_one_thread).result()
-                # Of each thread there is a number of its own, and one that new threads begin with.
-                torch.set_num_threads(threads)
-                self._ready = True
+        """Return `work(item)`, computed by one of them."""
+        with _numbers:
+            torch.get_num_threads()  # the caller's first look, which else may come while one is set
         return self._pool.submit(work, item).result()
 
 
 def _one_thread() -> None:
-    # A thread takes the number that new ones begin with at its first look at it, also after it was set.
-    torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Let torch use one thread in this new one, and as many as before in others."""
+    with _numbers:
+        # A thread takes the number that new ones begin with at its first look at it, also after it was set.
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        restoring = threading.Thread(target=torch.set_num_threads, args=(threads,))
+        restoring.start()
+        restoring.join()
 
 
 def in_turn(work: Callable[[T], R], items: Iterable[T], device: torch.device) -> Iterator[R]:
@@ -58,7 +62,8 @@ def in_turn(work: Callable[[T], R], items: Iterable[T], device: torch.device) ->
         return
     threads = torch.get_num_threads()
     waiting: deque[Future[R]] = deque()
-    torch.set_num_threads(1)
+    with _numbers:
+        torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(threads, thread_name_prefix="video") as pool:
             try:
@@ -72,4 +77,5 @@ def in_turn(work: Callable[[T], R], items: Iterable[T], device: torch.device) ->
                 for one in waiting:
                     one.cancel()
     finally:
-        torch.set_num_threads(threads)
+        with _numbers:
+            torch.set_num_threads(threads)

@@ -89,8 +89,7 @@ class DeviceScoring:
         self._heads: tuple[Heads, Heads] | None = None
         self._lock = threading.Lock()
         self.captures = device.type == "cuda"
-        # Graphs are replayed one after the other, and answers copied before the next: they can share memory.
-        self._pool = torch.cuda.graph_pool_handle() if self.captures else None
+        self._pool: Any = None
 
     @torch.inference_mode()
     def score(self, queries: QueryVectors, jobs: Jobs, heads: Heads) -> Evidence:
@@ -121,6 +120,9 @@ class DeviceScoring:
         if self._heads is None or self._heads[0] is not heads:
             self._heads = heads, _placed(heads, self._device)
             self._graphs.clear()
+            # Graphs are replayed one after the other, and answers copied before the next: they can share
+            # memory, but not that of graphs of which none is left: torch refuses it.
+            self._pool = torch.cuda.graph_pool_handle() if self.captures else None
         if shape not in self._graphs:
             windows, width, queries = shape
             work = partial(step, self._streams, self._heads[1], width)

@@ -135,7 +135,7 @@ def test_the_same_encoder_gives_the_same_file(encoder: Encoder) -> None:
     assert len(graphs) == 1
 
 
-@pytest.mark.parametrize("damage", ["graph", "gone", "card", "other encoder", "not an object"])
+@pytest.mark.parametrize("damage", ["graph", "gone", "card", "other encoder", "old", "not an object"])
 def test_damaged_files_are_made_again(
     clip: Path, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -151,6 +151,7 @@ def test_damaged_files_are_made_again(
         other = {
             "card": "{",
             "not an object": "[]",
+            "old": json.dumps({**card, "format": text_precision.FORMAT - 1}),
             "other encoder": json.dumps({**card, "encoder": "0" * 16}),
         }
         (folder / CARD).write_text(other[damage])
@@ -182,9 +183,7 @@ def test_what_says_something_else_is_refused(
     np.testing.assert_array_equal(encoder.text(SENTENCES).pooled, before)
 
 
-def test_where_weights_must_be_halved_they_are(
-    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_that_must_be_halved_are(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_precision, "LEVELS", 2)
     encoder = Encoder.load(str(clip), "cpu")
     assert choose(encoder, "int8", tmp_path, 1) == "int8"

@@ -61,10 +61,37 @@ def test_alone_is_one_thread_and_others_keep_theirs() -> None:
 
     first, second = alone(work, 1), alone(work, 2)
     assert (first[:2], second[:2]) == ((1, 1), (2, 1))
-    assert first[2] == second[2] != threading.get_ident()
+    assert threading.get_ident() not in (first[2], second[2])
     assert torch.get_num_threads() == 3
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(torch.get_num_threads).result() == 3
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_as_many_are_alone_at_a_time_as_there_were_threads() -> None:
+    alone, together = Alone(), threading.Barrier(3, timeout=30)
+
+    def work(_: int) -> int:
+        together.wait()
+        return torch.get_num_threads()
+
+    with ThreadPoolExecutor(3) as callers:
+        assert list(callers.map(lambda item: alone(work, item), range(3))) == [1, 1, 1]
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_many_that_begin_to_be_alone_together_leave_the_threads_of_others() -> None:
+    for _ in range(20):
+        each, together = [Alone() for _ in range(8)], threading.Barrier(8, timeout=30)
+
+        def work(alone: Alone, together: threading.Barrier = together) -> tuple[int, int]:
+            together.wait()
+            return alone(lambda _: torch.get_num_threads(), 0), torch.get_num_threads()
+
+        with ThreadPoolExecutor(8) as callers:
+            assert set(callers.map(work, each)) == {(1, 3)}
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(torch.get_num_threads).result() == 3
 
 
 def test_an_error_of_what_is_done_alone_is_raised() -> None:

@@ -98,12 +98,38 @@ def test_a_step_that_cannot_be_captured_is_called(
     rng, store, vectors, heads = case(tmp_path)
     scoring = DeviceScoring(store, CPU)
     scoring.captures = True
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", object)
     monkeypatch.setattr(torch.cuda, "Stream", _refuse)
     for n in (20, 50, 120):
         jobs = random_jobs(rng, store, n, 30)
         assert_same(scoring.score(vectors, jobs, heads), oracle(store, vectors, jobs, heads))
     assert not scoring.captures
     assert [record.message for record in caplog.records].count(graph_warning()) == 1
+
+
+def test_graphs_of_other_heads_do_not_use_the_memory_of_those_that_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, store, vectors, heads = case(tmp_path)
+    pools: list[Any] = []
+
+    def captured(_: graph.Graph, pool: Any) -> bool:
+        pools.append(pool)
+        return True
+
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", object)
+    monkeypatch.setattr(graph.Graph, "capture", captured)
+    scoring = DeviceScoring(store, CPU)
+    scoring.captures = True
+    for one in (heads, heads, dataclasses.replace(heads, min_span=1)):
+        for longest in (8, 30):
+            jobs = random_jobs(rng, store, 20, longest)
+            jobs.lengths[0] = longest
+            scoring.score(vectors, jobs, one)
+    first, second, third, fourth = pools
+    assert first is second
+    assert second is not third
+    assert third is fourth
 
 
 @needs_gpu
@@ -113,6 +139,8 @@ def test_on_cuda_it_is_one_graph_and_finds_the_same(tmp_path: Path) -> None:
     for n in (20, 50, 120, 40):
         jobs = random_jobs(rng, store, n, 30)
         assert_same(scoring.score(vectors, jobs, heads), oracle(store, vectors, jobs, heads))
+    other = dataclasses.replace(heads, min_span=1, max_span=3)
+    assert_same(scoring.score(vectors, jobs, other), oracle(store, vectors, jobs, other))
     assert scoring.captures
 
 

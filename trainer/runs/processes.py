@@ -8,10 +8,13 @@ So N processes do the steps of one, up to rounding. What encoders draw (dropout)
 losses draw is the same in all. One process leads: it alone validates and writes.
 """
 
+import atexit
 import contextlib
 import datetime
+import gc
 import itertools
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -27,6 +30,21 @@ from engine.errors import Mismatch, Unavailable
 # For a process that waits while another validates.
 PATIENCE = datetime.timedelta(hours=2)
 Made = TypeVar("Made")
+
+# Groups that are done with, until the process ends. DistributedDataParallel holds its group too, and where it
+# is the last to, torch waits for the group's threads without giving them the GIL, for which they may wait.
+# What is dropped from here gives it to them.
+_ended: list[Any] = []
+
+
+@atexit.register
+def _drop_groups() -> None:
+    if _ended:
+        # Models are in cycles with what holds their group. A thread that asks for the GIL later aborts the
+        # process: one that waits for it now has it while this one sleeps.
+        gc.collect()
+        _ended.clear()
+        time.sleep(0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +162,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
         ) from error
     finally:
         if dist.is_initialized():
+            _ended.append(dist.group.WORLD)
             dist.destroy_process_group()
 
 

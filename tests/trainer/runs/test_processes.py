@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tests.trainer.projector.tiny import SETTINGS, make_collection
 from tests.trainer.runs.among import train_among
 from tests.trainer.runs.ending import train_and_end
 from trainer.projector.training import train_projector
-from trainer.runs import Processes
+from trainer.runs import Processes, joined
 from trainer.runs.log import read_metrics
 
 
@@ -47,6 +48,22 @@ def test_two_processes_do_the_steps_of_one_also_when_they_were_stopped(tmp_path:
     ]
     numeric.close(losses[0], losses[1], 1e-4)
     assert len(losses[0]) == 8
+
+
+def train_without_yielding() -> None:
+    """Take a step, end, and drop the model, while threads of the group wait for the GIL to drop tensors."""
+    sys.setswitchinterval(1000)
+    with joined(torch.device("cpu")) as processes:
+        layer = torch.nn.Linear(2, 2)
+        losses = processes.averaged(layer, lambda rows: layer(rows).sum())
+        losses(torch.ones(1, 2)).backward()
+        for _ in range(100):
+            torch.distributed.all_reduce(torch.ones(1), async_op=True)
+    del losses
+
+
+def test_processes_end_where_a_thread_of_their_group_waits_for_the_gil(tmp_path: Path) -> None:
+    assert train_among(tmp_path / "log", 2, train_without_yielding) == [0, 0]
 
 
 def test_processes_draw_by_rank_and_step_inside_and_alike_outside() -> None:

@@ -40,7 +40,7 @@ def run(setup: Setup, device: torch.device) -> Outcome:
     notes = [f"1080p H.264, one picture a second; {cores()} cores decode."]
     try:
         speed = _decoded([one.path for one in find([folder])], _by_card if on_gpu else _by_cores)
-        label = f"every picture, by NVDEC, {_SESSIONS} files at a time"
+        label = f"every picture, by {'NVDEC' if on_gpu else 'the cores'}, {_SESSIONS} files at a time"
         rows.append(Figure("nvdec", label, "floor", speed, "s of video a second"))
     except (FFmpegError, RuntimeError, NotImplementedError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]

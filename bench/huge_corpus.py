@@ -16,7 +16,7 @@ from engine.types import Floats
 from workers.index.factory import Recipe, recipe
 
 SHARDS = 2
-QUERIES = 128
+QUERIES = 512
 _BLOCK = 32_768
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
 
+from rapidfuzz.distance import OSA
+
 from engine.function_words import function_words
 
 # Shorter words are not looked for inside others; one of letters alone has to be longer.
@@ -110,19 +112,10 @@ def edits(one: str, other: str) -> int:
     (1, 1, 0)
     """
     most = may_differ(one)
-    if not most or one[0] != other[0] or abs(len(one) - len(other)) > most:
+    if not most or one[0] != other[0]:
         return 0
-    before, row = [0] * (len(other) + 1), list(range(len(other) + 1))
-    for at, letter in enumerate(one):
-        earlier, before, row = before, row, [at + 1]
-        for place, found in enumerate(other):
-            least = min(before[place] + (letter != found), before[place + 1] + 1, row[place] + 1)
-            if at and place and letter == other[place - 1] and found == one[at - 1]:
-                least = min(least, earlier[place - 1] + 1)
-            row.append(least)
-        if min(row) > most:
-            return 0
-    return row[-1] if row[-1] <= most else 0
+    found = int(OSA.distance(one, other, score_cutoff=most))
+    return found if found <= most else 0
 
 
 def matched(text: str, query: str) -> list[tuple[str, bool]]:

@@ -1,13 +1,12 @@
 """A sorted list of distinct words, as bytes: found by bisection, and by what they contain."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.words import may_differ
-from workers.index.nearly import distances
+from engine.words import edits, may_differ
 
 Numbers = NDArray[np.int64]
 
@@ -63,17 +62,11 @@ class Vocabulary:
         numbers = np.unique(np.searchsorted(self._ends, np.array(places, np.int64)))
         return numbers[self.lengths[numbers] > len(part)]
 
-    def alike(self, words: Sequence[str]) -> list[tuple[Numbers, Numbers]]:
-        """Return of each word the numbers of those that are nearly it, ascending, and by how many `edits`."""
-        near = [self._near(word) for word in words]
-        numbers = np.concatenate([np.zeros(0, np.int64), *near])
-        of = np.repeat(np.arange(len(near)), [len(one) for one in near])
-        letters = self._letters_of(numbers)
-        by = distances(words, of, letters, self.lengths[numbers]) if len(numbers) else numbers
-        most = np.array([may_differ(word) for word in words], np.int64)[of]
-        first = np.array([ord(word[0]) for word in words], np.uint32)[of]
-        kept = (by > 0) & (by <= most) & (letters[:, 0] == first)
-        return [(numbers[one], by[one]) for place in range(len(near)) for one in [kept & (of == place)]]
+    def alike(self, word: str) -> tuple[Numbers, Numbers]:
+        """Return the numbers of the words that are nearly `word`, ascending, and by how many `edits`."""
+        near = self._near(word)
+        by = np.array([edits(word, self._at(number).decode()) for number in near.tolist()], np.int64)
+        return near[by > 0], by[by > 0]
 
     def _near(self, word: str) -> Numbers:
         """Return the numbers of the words that can be nearly `word` by their letters, ascending."""
@@ -93,14 +86,6 @@ class Vocabulary:
     def words(self) -> list[str]:
         """Return all words, in order."""
         return self.text.decode().split("\n")[:-1]
-
-    def _letters_of(self, numbers: Numbers) -> NDArray[np.uint32]:
-        """Return the code points of some words, (n, longest), 0 behind their ends."""
-        lengths = self.lengths[numbers]
-        found = np.zeros((len(numbers), lengths.max(initial=1)), np.uint32)
-        text = b"".join(map(self._at, numbers.tolist())).decode()
-        found[np.arange(found.shape[1]) < lengths[:, None]] = np.frombuffer(text.encode("utf-32-le"), "<u4")
-        return found
 
     def _at(self, number: int) -> bytes:
         return self.text[self._starts[number] : self._ends[number]]

@@ -4,11 +4,10 @@
     starts.npy     int64 (words + 1,): word w owns postings [starts[w], starts[w + 1])
     rows.npy       int32 (postings,): rows that have the word, ascending
     shares.npy     uint16 (postings,): what the word gives to the row, of the most it could give
-    most.npy       uint16 (words,): the largest share of each word
 
 BM25 of Robertson and Zaragoza 2009, k1 1.2, b 0.75, inverse document frequency as Lucene has it. Sums are of
-integers: a row's score is the same to the last bit whatever part it lies in. Rows that cannot reach the best
-`k` are left out early (MaxScore: Turtle and Flood 1995), which changes no answer.
+integers: a row's score is the same to the last bit whatever part it lies in. All postings of a query's words
+are added up: at a few nanoseconds each that takes no longer than finding out what could be left out.
 """
 
 from collections.abc import Sequence
@@ -38,9 +37,9 @@ WEAK = 0.25
 SUM_OF_WEIGHTS = 64_000
 
 _TEXT = "words.txt"
-# The others are small, and read.
+# The other table is small, and read.
 MAPPED = ("rows", "shares")
-_TABLES = ("starts", "most", *MAPPED)
+_TABLES = ("starts", *MAPPED)
 
 Rows = NDArray[np.int32]
 
@@ -54,7 +53,6 @@ class WordIndex:
     starts: NDArray[np.int64]
     rows: Rows
     shares: NDArray[np.uint16]
-    most: NDArray[np.uint16]
     size: int
 
     @classmethod
@@ -68,8 +66,7 @@ class WordIndex:
         shares = np.rint(counts / (counts + damped[rows]) * LARGEST_SHARE)
         shares = np.maximum(shares, 1).astype(np.uint16)
         starts = np.searchsorted(numbers, np.arange(len(words) + 1))
-        most = np.maximum.reduceat(shares, starts[:-1]) if len(words) else np.zeros(0, np.uint16)
-        return cls(statistics, words, starts, rows, shares, most, len(documents))
+        return cls(statistics, words, starts, rows, shares, len(documents))
 
     def save(self, directory: Path) -> None:
         """Write the files, synced."""
@@ -85,7 +82,7 @@ class WordIndex:
         """Map the files of `size` texts; NotFound for a missing one, Mismatch for a damaged one."""
         try:
             words = Vocabulary((directory / _TEXT).read_bytes())
-            tables = {name: np.load(directory / f"{name}.npy") for name in ("starts", "most")}
+            tables = {"starts": np.load(directory / "starts.npy")}
             tables |= {name: np.load(directory / f"{name}.npy", mmap_mode="r") for name in MAPPED}
         except FileNotFoundError as error:
             raise NotFound(f"{error.filename} does not exist: copy it again or run `spr build`.") from None
@@ -131,7 +128,7 @@ class WordIndex:
         total = sum(weights.values())
         inside = [word for word in weights if seeks_inside(word, counts[word] > 0)][:MOST_SEEKING]
         differing = [word for word in weights if may_differ(word)][:MOST_SEEKING]
-        nearly = dict(zip(differing, self.words.alike(differing), strict=True))
+        nearly = {word: self.words.alike(word) for word in differing}
         return {
             word: _Sought(max(1, int(SUM_OF_WEIGHTS * weight / total)), word in inside, nearly.get(word))
             for word, weight in weights.items()
@@ -156,7 +153,7 @@ class WordIndex:
         rows, shares = rows[order], shares[order]
         firsts = np.flatnonzero(np.diff(rows, prepend=-1))
         shares = np.maximum.reduceat(shares, firsts)
-        return Postings(rows[firsts], shares, how.weight, int(shares.max()))
+        return Postings(rows[firsts], shares, how.weight)
 
     def _others(self, word: str, how: "_Sought") -> tuple[Numbers, Numbers, Numbers]:
         """Return the words that a word of a query finds beside itself, and of their shares kept / of."""
@@ -170,13 +167,13 @@ class WordIndex:
 
     def _postings(self, number: int, weight: int) -> Postings:
         begin, end = self.starts[number], self.starts[number + 1]
-        return Postings(self.rows[begin:end], self.shares[begin:end], weight, int(self.most[number]))
+        return Postings(self.rows[begin:end], self.shares[begin:end], weight)
 
     def _check(self, directory: Path) -> None:
         """Refuse (Mismatch) tables that do not agree."""
         postings = int(self.starts[-1]) if len(self.starts) else -1
-        sizes = (len(self.starts) - 1, len(self.most), postings, postings)
-        if sizes != (len(self.words), len(self.words), len(self.rows), len(self.shares)):
+        sizes = (len(self.starts) - 1, postings, postings)
+        if sizes != (len(self.words), len(self.rows), len(self.shares)):
             raise refuse(f"{directory} has tables that do not agree: copy it again or run `spr build`.")
 
 

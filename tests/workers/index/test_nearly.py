@@ -1,10 +1,11 @@
-"""Words that are nearly one of a query, against `engine.words.edits`, word by word."""
+"""Words that are nearly one of a query, against a table of distances, word by word."""
 
+import itertools
 import random
 
 import pytest
 
-from engine.words import MOST_ALIKE, MOST_SEEKING, edits
+from engine.words import MOST_ALIKE, MOST_SEEKING, edits, may_differ
 from workers.index.lexicon import Statistics
 from workers.index.vocabulary import Vocabulary
 from workers.index.words import WordIndex
@@ -24,6 +25,22 @@ def _changed(word: str, dice: random.Random) -> str:
     return "".join(letters)
 
 
+def _distance(one: str, other: str) -> int:
+    """Return the edits that make `other` of `one`: a letter more, less or another, two swapped."""
+    table = [[max(row, column) for column in range(len(other) + 1)] for row in range(len(one) + 1)]
+    for row, column in itertools.product(range(1, len(one) + 1), range(1, len(other) + 1)):
+        ways = table[row - 1][column] + 1, table[row][column - 1] + 1
+        table[row][column] = min(*ways, table[row - 1][column - 1] + (one[row - 1] != other[column - 1]))
+        if min(row, column) > 1 and one[row - 2 : row] == other[column - 2 : column][::-1]:
+            table[row][column] = min(table[row][column], table[row - 2][column - 2] + 1)
+    return table[-1][-1]
+
+
+def _edits(one: str, other: str) -> int:
+    by = _distance(one, other)
+    return by if one[0] == other[0] and by <= may_differ(one) else 0
+
+
 @pytest.mark.parametrize("length", [5, 9, 10, 13, MOST_ALIKE, MOST_ALIKE + 1])
 def test_those_are_found_that_differ_by_few_edits(length: int) -> None:
     dice = random.Random(length)
@@ -31,10 +48,13 @@ def test_those_are_found_that_differ_by_few_edits(length: int) -> None:
     vocabulary = Vocabulary.of([_changed(word, dice) for word in asked for _ in range(12)])
     words = vocabulary.words()
     found = 0
-    for word, (numbers, by) in zip(asked, vocabulary.alike(asked), strict=True):
-        expected = {one: edits(word, one) for one in words if edits(word, one)}
+    for word in asked:
+        numbers, by = vocabulary.alike(word)
+        expected = {one: _edits(word, one) for one in words if abs(len(one) - len(word)) < 3}
+        expected = {one: count for one, count in expected.items() if count}
         assert {words[number]: count for number, count in zip(numbers, by, strict=True)} == expected
         found += len(expected)
+        assert {one: edits(word, one) for one in expected} == expected
     assert (found > 9) == (length <= MOST_ALIKE)
 
 

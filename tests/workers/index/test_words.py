@@ -191,8 +191,8 @@ def test_damaged_files_are_named(index: WordIndex, tmp_path: Path) -> None:
     np.save(tmp_path / "rows.npy", index.rows[:-1])
     with pytest.raises(Mismatch, match="tables that do not agree"):
         WordIndex.open(tmp_path, index.statistics, len(index))
-    (tmp_path / "most.npy").unlink()
-    with pytest.raises(NotFound, match=r"most\.npy does not exist"):
+    (tmp_path / "starts.npy").unlink()
+    with pytest.raises(NotFound, match=r"starts\.npy does not exist"):
         WordIndex.open(tmp_path, index.statistics, len(index))
 
 

@@ -23,7 +23,8 @@ from workers.index.parameters import inverted_lists
 
 # Files up to here are mapped, and read before the part is ready: a row of a map costs a fifth.
 LARGE = 1 << 30
-_BLOCK = 16_384
+# Rows that are in memory at once.
+BLOCK = 16_384
 
 _python: Any = faiss  # its stubs lack what its Python part adds
 
@@ -60,10 +61,20 @@ class Originals(abc.ABC):
         found = [self._best(query[None], one[one >= 0], k) for query, one in zip(queries, rows, strict=True)]
         return np.stack([scores for scores, _ in found]), np.stack([places for _, places in found])
 
+    def scores(self, query: Floats, rows: NDArray[np.int64]) -> Floats:
+        """Return the scores of rows, (n,), as they come; query: (1, dim). Errors are `best`'s."""
+        found = np.empty(len(rows), np.float32)
+        scores, within = self._held(rows).search(query, len(rows))
+        found[within[0]] = scores[0]
+        return found
+
     def _best(self, query: Floats, rows: NDArray[np.int64], k: int) -> Found:
+        if k <= len(rows) <= BLOCK:
+            scores, within = self._held(rows).search(query, k)
+            return scores[0], rows[within[0]]
         best, places = np.zeros(0, np.float32), np.zeros(0, np.int64)
-        for start in range(0, max(1, len(rows)), _BLOCK):
-            block = rows[start : start + _BLOCK]
+        for start in range(0, max(1, len(rows)), BLOCK):
+            block = rows[start : start + BLOCK]
             scores, within = self._held(block).search(query, k)
             scores, within = scores[0], within[0]
             best = np.concatenate([best, scores[within >= 0]])

@@ -1,9 +1,11 @@
-"""Early termination of a search in inverted lists: a query visits those that may hold one of its hits.
+"""Early termination of a search in inverted lists, and of scoring its candidates anew.
 
-A code tells how much nearer to the query its row is than the centroid of its list. Among the rows of the
-first few lists the largest such gain says how far out a list may lie and still hold a hit as good as the
-last one; farther lists are left out. Most queries are done after a few lists, those between clusters visit as
-many as they may.
+A query visits the lists that may hold one of its hits. A code tells how much nearer to the query its row is
+than the centroid of its list. Among the rows of the first few lists the largest such gain says how far out a
+list may lie and still hold a hit as good as the last one; farther lists are left out. Most queries are done
+after a few lists, those between clusters visit as many as they may. In the same way the largest gain of a
+score over its estimate, among the candidates with the best estimates, says how low an estimate may be and
+still belong to a hit.
 """
 
 import math
@@ -15,12 +17,16 @@ from numpy.typing import NDArray
 
 from engine.types import Floats
 from workers.index.living import Found, Living
-from workers.index.originals import Mapped, Originals
+from workers.index.originals import BLOCK, Mapped, Originals
 
 Rows = NDArray[np.int64]
 # Lists that every query visits, rows of which the gain is taken at least, and how much more than the largest
 # gain a list is given. Measured: docs/experiments/2026-11-index.md.
 FIRST, SEEN, SLACK = 16, 100, 1.5
+# How much of the largest gain over an estimate the others are given: more are scored than that takes.
+FURTHER = 0.9
+# Candidates that are scored in one go: finding out which need not be costs as much as a few hundred.
+AT_ONCE = 800
 # Codes of all lists that may be visited, below which finding out what to leave out costs what it saves.
 WORTH = 30_000
 # Of rows that may be found, the least share of which so many more are looked at that enough of them are.
@@ -56,7 +62,8 @@ class Stopping:
         """Return scores and rows, (nq, k), of the best of so many candidates, -1 where there are fewer.
 
         nprobe: lists to visit at most. All of them are visited where they are few or all that there are, and
-        where the first ones hardly hold k rows. living: the rows that may be found, None for all.
+        where the first ones hardly hold k rows; and where candidates are all rows, all are scored. living:
+        the rows that may be found, None for all.
         """
         nlist, total = int(self._codes.nlist), int(self._codes.ntotal)
         near, lists = self._codes.quantizer.search(queries, min(nprobe, nlist))
@@ -65,8 +72,37 @@ class Stopping:
         if FIRST < nprobe < nlist and pays:
             lists = np.where(_worthwhile(self._codes, queries, k, near, lists, living), lists, -1)
         selector = None if living is None else living.selector
-        _, rows = _scanned(self._codes, queries, max(k, candidates), near, lists, selector)
-        return self._originals.best(queries, rows, k)
+        estimates, rows = _scanned(self._codes, queries, max(k, candidates), near, lists, selector)
+        if candidates >= count:
+            return self._originals.best(queries, rows, k)
+        found = [
+            self._best(queries[number : number + 1], rows[number], estimates[number], k)
+            for number in range(len(queries))
+        ]
+        return np.stack([scores for scores, _ in found]), np.stack([best for _, best in found])
+
+    def _best(self, query: Floats, rows: Rows, estimates: Floats, k: int) -> Found:
+        """Return the best `k` of candidates, the best estimates first, that others hardly reach."""
+        # More than k, or all are scored at once.
+        rows, first = rows[rows >= 0], max(AT_ONCE, 2 * k)
+        if len(rows) <= first:
+            best, places = self._originals.best(query, rows[None], k)
+            return best[0], places[0]
+        scores, gain, done = np.empty(len(rows), np.float32), 0.0, 0
+        while done < len(rows):
+            block = slice(done, min(len(rows), done + min(BLOCK, done // 2 or first)))
+            scores[block] = self._originals.scores(query, rows[block])
+            gain = max(gain, float((scores[block] - estimates[block]).max()))
+            done = block.stop
+            if done < len(rows) and estimates[done] + FURTHER * gain < _largest(scores[:done], k):
+                break
+        order = np.lexsort((rows[:done], -scores[:done]))[:k]
+        return scores[order], rows[order]
+
+
+def _largest(scores: Floats, k: int) -> float:
+    """Return the k-th largest score, -inf where there are fewer."""
+    return float(np.partition(scores, -k)[-k]) if len(scores) >= k else -math.inf
 
 
 def _worthwhile(

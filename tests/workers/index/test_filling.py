@@ -49,7 +49,7 @@ def both(vectors: Floats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tu
     fill(tmp_path / "p", template(vectors, LISTS), [vectors], *labels(COUNTS))
     mapped = IndexPart.open(tmp_path / "p", "cpu")
     monkeypatch.setattr(originals, "LARGE", 0)
-    monkeypatch.setattr(originals, "_BLOCK", 64)
+    monkeypatch.setattr(originals, "BLOCK", 64)
     return mapped, IndexPart.open(tmp_path / "p", "cpu")
 
 

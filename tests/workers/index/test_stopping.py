@@ -1,10 +1,11 @@
-"""Searches of lists of codes that stop early: fewer lists, the same rows but for a few."""
+"""Searches of lists of codes that stop early: fewer lists and originals, the same rows but for a few."""
 
 from typing import Any
 
 import faiss
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from engine.types import Floats
 from tests.workers.index.factories import unit
@@ -18,9 +19,10 @@ LISTS, VECTORS, DIM, K = 64, 6400, 32, 50
 
 @pytest.fixture(autouse=True)
 def _always(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of few rows as well, and after fewer lists."""
+    """Of few rows as well, and after fewer lists and candidates."""
     monkeypatch.setattr(stopping, "WORTH", 0)
     monkeypatch.setattr(stopping, "FIRST", 8)
+    monkeypatch.setattr(stopping, "AT_ONCE", 0)
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +142,35 @@ def test_more_rows_than_the_first_lists_hold_stop_nothing(index: Any, queries: F
         search.search(queries, k, k, LISTS // 2)
         assert int(_faiss.cvar.indexIVF_stats.nlist) > (first + LISTS // 4) * len(queries)
     assert int(_faiss.cvar.indexIVF_stats.nlist) == LISTS // 2 * len(queries)
+
+
+class _Counted(Mapped):
+    """Originals that count how many were read."""
+
+    read = 0
+
+    def _read(self, rows: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+        self.read += len(rows)
+        super()._read(rows, out)
+
+
+@pytest.mark.parametrize("block", [70, 16_384])
+def test_fewer_candidates_are_scored_and_nearly_the_same_found(
+    index: Any, queries: Floats, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    originals = _Counted(_faiss.downcast_index(index.refine_index))
+    search = stopping.of(index, originals)
+    assert search is not None
+    monkeypatch.setattr(stopping, "BLOCK", block)
+    candidates, nprobe = 30 * K, LISTS // 2
+    found, places = search.search(queries, K, candidates, nprobe)
+    read, originals.read = originals.read, 0
+    # The same lists, all candidates.
+    monkeypatch.setattr(stopping, "AT_ONCE", candidates)
+    scores, rows = search.search(queries, K, candidates, nprobe)
+    assert read < 0.7 * originals.read
+    assert np.mean([len(np.intersect1d(a, b)) for a, b in zip(rows, places, strict=True)]) >= 0.97 * K
+    assert (found <= scores).all()
 
 
 @pytest.mark.parametrize("factory", ["Flat", "IVF16,PQ16x4", "RaBitQ", "IVF16,RaBitQ", "IVF16,PQ16x4,RFlat"])

@@ -24,7 +24,7 @@ from engine.merge import top_k
 from engine.staging import staged
 from engine.types import Doubles, Hits
 from engine.version_lock import only_writer
-from trainer.generation.check import LARGEST_FACTOR
+from trainer.generation.check import LARGEST_FACTOR, searched
 from workers.index.effort import Effort, least
 from workers.index.files import INDEX, code_of, write_effort
 from workers.index.filling import fill
@@ -85,10 +85,10 @@ def _settle(folders: list[Path], corpus: Huge) -> tuple[Effort, float]:
     asked, _ = corpus.asked.halves()
 
     def measure(effort: Effort) -> Doubles:
-        found = []
-        for number, shard in enumerate(shards):
-            hits = shard.search(asked.queries, indexes.DEPTH, effort.nprobe or None, effort.factor or None)
-            found.append([_shifted(one, number * corpus.first) for one in hits])
+        answers = searched(shards, asked.queries, indexes.DEPTH, effort)
+        found = [
+            [_shifted(one, number * corpus.first) for one in hits] for number, hits in enumerate(answers)
+        ]
         return asked.recalls(merged(corpus, found), indexes.DEPTH)
 
     start = shards[0].effort

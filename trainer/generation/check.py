@@ -126,9 +126,13 @@ def searched(shards: Sequence[IndexPart], queries: Floats, k: int, effort: Effor
         return shard.search(block, k, effort.nprobe or None, effort.factor or None)
 
     # One thread each: a new thread counts on all cores for itself.
-    with ThreadPoolExecutor(threads, initializer=faiss.omp_set_num_threads, initargs=(1,)) as pool:
+    pool = ThreadPoolExecutor(threads, initializer=faiss.omp_set_num_threads, initargs=(1,))
+    try:
         waiting = [[pool.submit(search, shard, block) for block in few] for shard in shards]
-    return [[hits for block in blocks for hits in block.result()] for blocks in waiting]
+        return [[hits for block in blocks for hits in block.result()] for blocks in waiting]
+    finally:
+        # After an error or Ctrl-C no further block is begun.
+        pool.shutdown(cancel_futures=True)
 
 
 def count(segments: int) -> int:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,27 @@ def test_queries_are_shared_out_among_the_threads_that_may_be_used(
         assert all((thread, 1) in alone for thread in shard.threads)
 
 
-def test_an_error_of_a_thread_is_the_measurements() -> None:
-    shards: Any = [_Shard(), _Shard()]
+def test_an_error_of_a_thread_ends_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    class Pool(ThreadPoolExecutor):
+        """Tells that it takes no more work."""
+
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            ended.set()
+            super().shutdown(wait)
+
+    class Slow(_Shard):
+        """Is searched until the others are left."""
+
+        def search(self, queries: Floats, k: int, nprobe: int | None, factor: int | None) -> list[Hits]:
+            ended.wait()
+            return super().search(abs(queries), k, nprobe, factor)
+
+    monkeypatch.setattr(check, "ThreadPoolExecutor", Pool)
+    torch.set_num_threads(1)
+    shards: Any = [_Shard(), Slow(), Slow()]
     with pytest.raises(Mismatch, match="ends too early"):
         check.searched(shards, np.full((3, 4), -1, np.float32), 3, Effort())
+    assert shards[2].blocks == []

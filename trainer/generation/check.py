@@ -117,7 +117,7 @@ class ExactAnswers:
 
 
 def searched(shards: Sequence[IndexPart], queries: Floats, k: int, effort: Effort) -> list[list[Hits]]:
-    """Return of each shard the hits of every query, by all threads: FAISS takes one for lists of codes."""
+    """Return of each shard the hits of every query, by all threads: FAISS takes one for lists it is told."""
     # As many as this thread may use: of a library process those that its topology says.
     threads = min(cores(), torch.get_num_threads())
     few = [block for block in np.array_split(queries, threads) if len(block)]

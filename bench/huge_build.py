@@ -10,6 +10,7 @@ from pathlib import Path
 
 import faiss
 import numpy as np
+import torch
 
 from bench import corpus as corpora
 from bench import indexes
@@ -49,6 +50,7 @@ def build(folder: Path, corpus: Huge) -> Built:
     """Train on all cores, fill shard by shard, set the effort, seal."""
     began = time.perf_counter()
     faiss.omp_set_num_threads(cores())
+    torch.set_num_threads(cores())  # by which queries are shared out
     folder.mkdir(parents=True)
     write_json(folder / "collection.json", {"name": "default", "format": 1})
     template = train(corpus.made, corpus.dim, corpus.sample)

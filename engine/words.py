@@ -112,7 +112,7 @@ def edits(one: str, other: str) -> int:
     (1, 1, 0)
     """
     most = may_differ(one)
-    if not most or one[0] != other[0]:
+    if not most or one[0] != other[:1]:
         return 0
     found = int(OSA.distance(one, other, score_cutoff=most))
     return found if found <= most else 0

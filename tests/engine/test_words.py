@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.words import MOST_SEEKING, matched, telling, terms, trimmed
+from engine.words import MOST_SEEKING, edits, matched, telling, terms, trimmed
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,8 @@ def test_a_text_of_which_nothing_is_seen_is_empty(text: str) -> None:
 @pytest.mark.parametrize("text", ["?", "🙂", "❤\ufe0f", "می\u200cخواهم", "a\u200b", "한"])
 def test_a_text_of_which_something_is_seen_stays_as_it_is(text: str) -> None:
     assert trimmed(f" {text}\n") == text
+
+
+@pytest.mark.parametrize(("one", "other"), [("harbour", ""), ("", "harbour"), ("", ""), ("1988", "1989")])
+def test_nothing_is_nearly_nothing(one: str, other: str) -> None:
+    assert edits(one, other) == 0

@@ -117,15 +117,22 @@ class ExactAnswers:
 
 
 def searched(shards: Sequence[IndexPart], queries: Floats, k: int, effort: Effort) -> list[list[Hits]]:
-    """Return of each shard the hits of every query, by all cores: FAISS takes one for lists of codes."""
-    few = [block for block in np.array_split(queries, cores()) if len(block)]
+    """Return of each shard the hits of every query, by all threads: FAISS takes one for lists it is told."""
+    # As many as this thread may use: of a library process those that its topology says.
+    threads = min(cores(), torch.get_num_threads())
+    few = [block for block in np.array_split(queries, threads) if len(block)]
 
     def search(shard: IndexPart, block: Floats) -> list[Hits]:
         return shard.search(block, k, effort.nprobe or None, effort.factor or None)
 
-    with ThreadPoolExecutor(cores()) as pool:
+    # One thread each: a new thread counts on all cores for itself.
+    pool = ThreadPoolExecutor(threads, initializer=faiss.omp_set_num_threads, initargs=(1,))
+    try:
         waiting = [[pool.submit(search, shard, block) for block in few] for shard in shards]
-    return [[hits for block in blocks for hits in block.result()] for blocks in waiting]
+        return [[hits for block in blocks for hits in block.result()] for blocks in waiting]
+    finally:
+        # After an error or Ctrl-C no further block is begun.
+        pool.shutdown(cancel_futures=True)
 
 
 def count(segments: int) -> int:

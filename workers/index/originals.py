@@ -62,16 +62,22 @@ class Originals(abc.ABC):
         return np.stack([scores for scores, _ in found]), np.stack([places for _, places in found])
 
     def scores(self, query: Floats, rows: NDArray[np.int64]) -> Floats:
-        """Return the scores of rows, (n,), as they come; query: (1, dim). Errors are `best`'s."""
-        found = np.empty(len(rows), np.float32)
+        """Return the scores of rows, (n,), as they come, -inf for one that is no number; query: (1, dim).
+
+        Errors are `best`'s.
+        """
+        found = np.full(len(rows), -np.inf, np.float32)
         scores, within = self._held(rows).search(query, len(rows))
-        found[within[0]] = scores[0]
+        kept = within[0] >= 0
+        found[within[0, kept]] = scores[0, kept]
         return found
 
     def _best(self, query: Floats, rows: NDArray[np.int64], k: int) -> Found:
         if k <= len(rows) <= BLOCK:
             scores, within = self._held(rows).search(query, k)
-            return scores[0], rows[within[0]]
+            # FAISS leaves out what is no number.
+            if within[0, -1] >= 0:
+                return scores[0], rows[within[0]]
         best, places = np.zeros(0, np.float32), np.zeros(0, np.int64)
         for start in range(0, max(1, len(rows)), BLOCK):
             block = rows[start : start + BLOCK]

@@ -25,8 +25,9 @@ Rows = NDArray[np.int64]
 FIRST, SEEN, SLACK = 16, 100, 1.5
 # How much of the largest gain over an estimate the others are given: more are scored than that takes.
 FURTHER = 0.9
-# Candidates that are scored in one go: finding out which need not be costs as much as a few hundred.
-AT_ONCE = 800
+# Candidates that are scored in one go: finding out which need not be costs as much as a few hundred. And one
+# in so many: or a larger factor would find no more where codes err much.
+AT_ONCE, ONE_IN = 800, 4
 # Codes of all lists that may be visited, below which finding out what to leave out costs what it saves.
 WORTH = 30_000
 # Of rows that may be found, the least share of which so many more are looked at that enough of them are.
@@ -84,7 +85,7 @@ class Stopping:
     def _best(self, query: Floats, rows: Rows, estimates: Floats, k: int) -> Found:
         """Return the best `k` of candidates, the best estimates first, that others hardly reach."""
         # More than k, or all are scored at once.
-        rows, first = rows[rows >= 0], max(AT_ONCE, 2 * k)
+        rows, first = rows[rows >= 0], max(AT_ONCE, 2 * k, len(rows) // ONE_IN)
         if len(rows) <= first:
             best, places = self._originals.best(query, rows[None], k)
             return best[0], places[0]
@@ -94,7 +95,10 @@ class Stopping:
             scores[block] = self._originals.scores(query, rows[block])
             gain = max(gain, float((scores[block] - estimates[block]).max()))
             done = block.stop
-            if done < len(rows) and estimates[done] + FURTHER * gain < _largest(scores[:done], k):
+            # Rows that are equal have one estimate: they are scored together.
+            if done == len(rows) or estimates[done] == estimates[done - 1]:
+                continue
+            if estimates[done] + FURTHER * gain < _largest(scores[:done], k):
                 break
         order = np.lexsort((rows[:done], -scores[:done]))[:k]
         return scores[order], rows[order]

@@ -49,7 +49,7 @@ def _first(sums: Sums, k: int) -> NDArray[np.intp]:
     """
     step = max(1, len(sums) // _SAMPLE)
     sample = np.sort(sums[::step])[::-1]
-    place = k if step == 1 else 8 + 3 * k // (2 * step)
+    place = max(1, k) if step == 1 else 8 + 3 * k // (2 * step)
     while place <= len(sample) and (guess := sample[place - 1]):
         rows = np.flatnonzero(sums >= guess)
         if len(rows) >= k:

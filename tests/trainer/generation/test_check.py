@@ -3,18 +3,25 @@
 import dataclasses
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import faiss
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from engine import parts, versions
 from engine.entries import SearchEntry
 from engine.errors import Mismatch
+from engine.types import Floats, Hits
 from spr_cli.main import cli
 from tests.trainer.generation.built import ENCODER, collection, parts_there
 from tests.workers.index.factories import clustered
+from trainer.generation import check
 from trainer.generation.build import BuildConfig, BuildReport, build
 from trainer.generation.check import QUERIES, ExactAnswers
 from workers.feature_store.store import FeatureStore, Stream
@@ -117,8 +124,6 @@ def test_truth_is_brute_force() -> None:
                 for hits in super().search(queries, k, nprobe, factor, living)
             ]
 
-    import faiss
-
     index = faiss.IndexFlatIP(16)
     index.add(vectors)
     assert (truth.recalls([IndexPart(index, videos, segments)], Effort()) == 1).all()
@@ -131,3 +136,66 @@ def test_the_command_line_says_what_was_measured(path: Path) -> None:
     assert "of the 200 nearest segments of 64 queries (0 of the collection's)" in text
     found = json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).stdout)
     assert found["search"]["factor"] >= 10
+
+
+class _Shard:
+    """Answers each query by its first value, and tells which queries came together and in which thread."""
+
+    def __init__(self) -> None:
+        self.blocks: list[int] = []
+        self.threads: set[int] = set()
+
+    def search(self, queries: Floats, k: int, nprobe: int | None, factor: int | None) -> list[Hits]:
+        self.blocks.append(len(queries))
+        self.threads.add(threading.get_ident())
+        if (queries[:, 0] < 0).any():
+            raise Mismatch("part p ends too early: copy it again.")
+        none = np.zeros(1, np.int32)
+        return [Hits(none, none, query[:1]) for query in queries]
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "asked", "blocks"),
+    [(8, 1, 7, [7]), (8, 3, 7, [3, 2, 2]), (2, 8, 7, [4, 3]), (8, 8, 2, [1, 1]), (8, 8, 0, [])],
+)
+def test_queries_are_shared_out_among_the_threads_that_may_be_used(
+    cores: int, threads: int, asked: int, blocks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone: set[tuple[int, int]] = set()
+    monkeypatch.setattr(faiss, "omp_set_num_threads", lambda count: alone.add((threading.get_ident(), count)))
+    monkeypatch.setattr(check, "cores", lambda: cores)
+    torch.set_num_threads(threads)
+    shards: Any = [_Shard(), _Shard()]
+    queries = np.repeat(np.arange(asked, dtype=np.float32)[:, None], 4, axis=1)
+    found = check.searched(shards, queries, 3, Effort())
+    assert [[float(hits.scores[0]) for hits in one] for one in found] == [list(range(asked))] * 2
+    for shard in shards:
+        assert sorted(shard.blocks, reverse=True) == blocks
+        # FAISS would take all cores in each.
+        assert all((thread, 1) in alone for thread in shard.threads)
+
+
+def test_an_error_of_a_thread_ends_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    class Pool(ThreadPoolExecutor):
+        """Tells that it takes no more work."""
+
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            ended.set()
+            super().shutdown(wait)
+
+    class Slow(_Shard):
+        """Is searched until the others are left."""
+
+        def search(self, queries: Floats, k: int, nprobe: int | None, factor: int | None) -> list[Hits]:
+            ended.wait()
+            return super().search(abs(queries), k, nprobe, factor)
+
+    monkeypatch.setattr(check, "ThreadPoolExecutor", Pool)
+    torch.set_num_threads(1)
+    shards: Any = [_Shard(), Slow(), Slow()]
+    with pytest.raises(Mismatch, match="ends too early"):
+        check.searched(shards, np.full((3, 4), -1, np.float32), 3, Effort())
+    assert shards[2].blocks == []

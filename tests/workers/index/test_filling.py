@@ -2,7 +2,9 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 
@@ -95,3 +97,18 @@ def test_originals_that_were_cut_are_named(
     os.truncate(tmp_path / "p" / ORIGINALS, 1000)
     with pytest.raises(Mismatch, match=rf"{ORIGINALS} ends too early"):
         both[1].search(queries, 9)
+
+
+def test_a_row_that_is_no_number_is_not_found(vectors: Floats, queries: Floats) -> None:
+    damaged = vectors[:60].copy()
+    damaged[7] = np.nan
+    index: Any = faiss.IndexScalarQuantizer(32, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    index.add(damaged)
+    read = originals.Mapped(index)
+    rows = np.array([[3, 7, 40]])
+    scores, places = read.best(queries[:1], rows, 3)
+    assert sorted(places[0].tolist()) == [-1, 3, 40]
+    assert places[0, 2] == -1
+    found = read.scores(queries[:1], rows[0])
+    assert found[1] == -np.inf
+    assert sorted(found[[0, 2]], reverse=True) == scores[0, :2].tolist()

@@ -11,7 +11,7 @@ from engine.types import Floats
 from tests.workers.index.factories import unit
 from workers.index import stopping
 from workers.index.living import Living
-from workers.index.originals import Mapped
+from workers.index.originals import Mapped, Originals
 
 _faiss: Any = faiss  # its stubs lack much of it
 LISTS, VECTORS, DIM, K = 64, 6400, 32, 50
@@ -171,6 +171,43 @@ def test_fewer_candidates_are_scored_and_nearly_the_same_found(
     assert read < 0.7 * originals.read
     assert np.mean([len(np.intersect1d(a, b)) for a, b in zip(rows, places, strict=True)]) >= 0.97 * K
     assert (found <= scores).all()
+
+
+def test_more_candidates_find_what_codes_that_err_hide(
+    index: Any, queries: Floats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = stopping.of(index, None)
+    assert search is not None
+    candidates, nprobe = 60 * K, LISTS // 2
+    _, found = search.search(queries, K, candidates, nprobe)
+    monkeypatch.setattr(stopping, "AT_ONCE", candidates)
+    _, rows = search.search(queries, K, candidates, nprobe)
+    assert np.mean([len(np.intersect1d(a, b)) for a, b in zip(rows, found, strict=True)]) >= 0.998 * K
+
+
+class _Told(Originals):
+    """Originals whose scores are told."""
+
+    def __init__(self, scores: Floats) -> None:
+        self._scores = scores
+
+    def _read(self, rows: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+        raise NotImplementedError
+
+    def scores(self, query: Floats, rows: NDArray[np.int64]) -> Floats:
+        return np.asarray(self._scores[rows])
+
+
+def test_of_equal_rows_at_the_cut_the_first_is_found(index: Any) -> None:
+    estimates = np.array([0.65, 0.6, 0.55, 0.54, 0.53, 0.5, 0.5, *np.linspace(0.4, 0.1, 13)], np.float32)
+    found = estimates - 0.1
+    found[[0, 1, 5, 6]] = 0.9, 0.85, 0.8, 0.8
+    # FAISS orders candidates of one estimate as it likes; after six it is asked whether to go on.
+    rows = np.arange(len(found))[::-1].copy()
+    search = stopping.Stopping(index.base_index, _Told(found[::-1].copy()))
+    scores, best = search._best(np.zeros((1, DIM), np.float32), rows, estimates, 3)
+    assert best.tolist() == [19, 18, 13]
+    assert scores.tolist() == found[[0, 1, 6]].tolist()
 
 
 @pytest.mark.parametrize("factory", ["Flat", "IVF16,PQ16x4", "RaBitQ", "IVF16,RaBitQ", "IVF16,PQ16x4,RFlat"])

@@ -25,7 +25,7 @@ def _postings(rng: np.random.Generator, count: int, shares: int) -> list[Posting
 
 
 @pytest.mark.parametrize("sample", [16, 700, SIZE])
-@pytest.mark.parametrize("k", [1, 20, 200, 2 * SIZE])
+@pytest.mark.parametrize("k", [0, 1, 20, 200, 2 * SIZE])
 # Of one share many rows are equal.
 @pytest.mark.parametrize("shares", [1, 65_535])
 def test_they_are_the_first_of_all(sample: int, k: int, shares: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,3 +43,11 @@ def test_they_are_the_first_of_all(sample: int, k: int, shares: int, monkeypatch
             rows, found = best(postings, SIZE, k, living)
             np.testing.assert_array_equal(rows, expected)
             np.testing.assert_array_equal(found, whole[expected])
+
+
+@pytest.mark.parametrize("k", [0, 1, 5])
+def test_of_no_rows_none_is_found(k: int) -> None:
+    none = Postings(np.zeros(0, np.int32), np.zeros(0, np.uint16), 9)
+    for living in (None, np.zeros(0, np.bool_)):
+        rows, found = best([none], 0, k, living)
+        assert (len(rows), len(found)) == (0, 0)

@@ -11,12 +11,15 @@ from engine.errors import NotFound
 from spr.v1.admin_service_pb2 import DeleteVideos, SubmitJobRequest
 from tests.trainer.library import living
 from tests.trainer.library.living import Content, collection, copied, ingested, parts_of, store
+from trainer.ingest import kept, transcripts
 from trainer.library.adding import add
 from trainer.library.compacting import compact
 from trainer.library.deleting import delete
 from trainer.library.kits import Kits
 from trainer.library.purging import purge
+from trainer.library.restore import restore
 from trainer.library.roots import Roots
+from trainer.library.snapshot import snapshot
 from trainer.library.tasks import Task
 from trainer.library.work import Work
 
@@ -104,3 +107,23 @@ def test_a_collection_of_nothing_can_be_added_to(path: Path) -> None:
     assert living.living(path) == ["a"]
     compact(path)
     assert parts_of(path) == {"shard-00000": 1, "shard-00001": 0}
+
+
+def test_what_a_snapshot_has_of_videos_that_were_purged_since_stays_there(path: Path, tmp_path: Path) -> None:
+    contents = [store(path, "r").record(video).sha256 for video in ("v01", "v02")]
+    for folder in (transcripts.DIRECTORY, transcripts.SCREENS):
+        (path / folder).mkdir()
+        for content in contents:
+            (path / folder / f"{content}.vtt").write_text("WEBVTT\n")
+    for folder, _, suffix in kept.KINDS:
+        (path / folder).mkdir()
+        (path / folder / f"{contents[0]}{suffix}").write_text("of another")
+    snapshot(path, str(tmp_path / "backup"))
+    delete(path, ["v01"])
+    purge(path)
+    snapshot(path, str(tmp_path / "backup"))
+    for restored in (path, tmp_path / "new"):
+        restore(restored, str(tmp_path / "backup"))
+        left = sorted(file.name for kind in ("transcripts", "screen") for file in (restored / kind).iterdir())
+        assert left == [f"{contents[1]}.vtt"] * 2
+        assert not [file for kind, _, _ in kept.KINDS for file in (restored / kind).glob("*")]

@@ -37,8 +37,9 @@ def collect_garbage(collection: Path, keep: int, spared: Set[str] = frozenset())
     """Remove all but the `keep` newest versions, and what only those listed; return what is gone.
 
     The current version and those of the ids `spared` count among the newest and are never removed, nor is
-    one that a process holds; the parent of the current one, to which a rollback leads, counts as the newest
-    of the others. Of others than these none from before a purge stays. The caller holds the writer's lock.
+    the one of the largest number, or one that a process holds; the parent of the current one, to which a
+    rollback leads, counts as the newest of the others. Of others than these none from before a purge stays.
+    The caller holds the writer's lock.
     Raises what is wrong with the current version where it cannot be read: nobody knows which parts it needs.
     Safe against a kill at any moment.
     """
@@ -46,8 +47,10 @@ def collect_garbage(collection: Path, keep: int, spared: Set[str] = frozenset())
     made = _versions(collection)
     current = versions.newest(collection)
     parent = versions.read(collection, current).parent if current else ""
-    safe = {current, *spared}
-    newest = sorted(made, key=lambda name: (name in safe, name == parent, name), reverse=True)
+    wanted = {current, *spared}
+    newest = sorted(made, key=lambda name: (name in wanted, name == parent, name), reverse=True)
+    # Also one of the largest number that a rollback left: no number is to be given twice.
+    safe = {*wanted, max(made, default="")}
     purged = _purged(collection)
     old = {name for name, about in made.items() if about.number < purged}
     removed: list[str] = []

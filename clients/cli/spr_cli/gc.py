@@ -16,7 +16,7 @@ from spr_cli.options import AS_JSON, COLLECTION
 def command(collection: Path, keep: int, as_json: bool) -> None:
     """Remove old versions of COLLECTION, and the parts that no version lists.
 
-    The current version and those that a process serves stay.
+    The current version, the newest and those that a process serves stay.
 
     \b
     spr gc c --keep 3

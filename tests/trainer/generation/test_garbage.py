@@ -121,3 +121,14 @@ def test_versions_of_before_a_purge_go_however_many_are_kept(tmp_path: Path) -> 
     (tmp_path / PURGE).write_text("third\n")
     with pytest.raises(InvalidInput, match="PURGE holds no number of a version: remove it"):
         collected(tmp_path, 10)
+
+
+def test_no_number_is_given_twice(tmp_path: Path) -> None:
+    first, _, third = three(tmp_path)
+    versions.activate(tmp_path, first.id)
+    collected(tmp_path, 1)
+    about = versions.read(tmp_path, first.id)
+    made = versions.commit(tmp_path, with_shards(about, about.shards, "add"))
+    assert made.number == third.number + 1
+    versions.activate(tmp_path, made.id)
+    assert collected(tmp_path, 1).versions == [first.id, third.id]

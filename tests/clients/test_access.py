@@ -16,7 +16,9 @@ from click.testing import CliRunner, Result
 
 import spr_client
 from engine.access import making
+from engine.config import Topology
 from engine.coordinator import Coordinator
+from spr_cli import doctor_service
 from spr_cli.main import cli
 from spr_client import AsyncClient, Client, Tls, access
 from tests.engine.asking import TEXT
@@ -27,6 +29,7 @@ from tests.engine.oracle import Cluster, cluster
 @dataclass
 class Service:
     made: Credentials
+    topology: Topology
     address: str
     admin: str
 
@@ -64,7 +67,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     made = make(tmp_path_factory.mktemp("access"))
     with cluster(tmp_path_factory.mktemp("cluster"), access=made.config()) as workers:
         running = _Running(workers)
-        yield Service(made, running.coordinator.address, running.coordinator.admin_address)
+        where = running.coordinator.address, running.coordinator.admin_address
+        yield Service(made, workers.topology, *where)
         running.stop()
 
 
@@ -144,12 +148,15 @@ def test_commands_take_files_and_variables_and_never_the_token_itself(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "me.token"
-    file.write_text(service.made.add("operator", "search", "write", "admin") + "\n")
+    # With a byte order mark, as some editors save it.
+    file.write_text("\ufeff" + service.made.add("operator", "search", "write", "admin") + "\n")
     shown = ("--ca", service.made.authority, "--token-file", file)
     found = spr("search", TEXT, "--address", service.address, "--json", *shown)
     assert json.loads(found.stdout)["moments"]
     status = spr("admin", "status", "--address", service.admin, "--json", *shown)
     assert json.loads(status.stdout)["collection"]["videos"] == 12
+    watched = spr("admin", "status", "--watch", "--count", "1", "--address", service.admin, "--json", *shown)
+    assert json.loads(watched.stdout)["collection"]["videos"] == 12
     assert spr("search", TEXT, "--token", "x").exit_code == 2
     for name, value in ((access.CA, service.made.authority), (access.TOKEN_FILE, file)):
         monkeypatch.setenv(name, str(value))
@@ -159,6 +166,15 @@ def test_commands_take_files_and_variables_and_never_the_token_itself(
     refused = spr("admin", "activate", "1", "--address", service.admin)
     assert refused.exit_code == 5
     assert "the token search-only allows search; ActivateVersion needs admin" in refused.stderr
+
+
+def test_doctor_knows_the_processes_of_a_service_behind_tls(service: Service) -> None:
+    called = doctor_service._caller(service.topology)
+    for listen in (service.address, service.admin, *(one.listen for one in service.topology.workers)):
+        assert doctor_service._port(listen, called) is None
+    other = doctor_service._port(service.address, grpc.insecure_channel)
+    assert other is not None
+    assert "another program listens" in other.said
 
 
 def test_who_is_not_trusted_is_told_so(service: Service, tmp_path: Path) -> None:

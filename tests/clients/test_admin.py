@@ -205,6 +205,23 @@ def test_a_gate_lets_pass_what_is_no_worse_and_refuses_what_is(service: Service,
     assert second.version in service("status").stdout.splitlines()[0]
 
 
+def test_ctrl_c_ends_the_waiting_and_says_that_the_job_goes_on(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("spr_cli.admin_waiting._looked", interrupted)
+    shown = service("verify", "--wait", "--request-id", "mine")
+    assert shown.exit_code == 130
+    assert "job mine goes on: `spr admin jobs --request-id mine`" in shown.stderr
+
+
+def test_a_number_of_versions_to_keep_is_never_taken_for_another(service: Service) -> None:
+    assert service("gc", "--keep", "0").exit_code == 2
+    assert not service.library.jobs
+
+
 def test_waiting_says_why_what_is_done_is_not_searched(capsys: pytest.CaptureFixture[str]) -> None:
     job = Job(request_id="j", kind="restore", state=Job.STATE_DONE, version="2")
     job.warnings.append("not searched: index.faiss is damaged")

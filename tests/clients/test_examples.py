@@ -89,7 +89,8 @@ def test_a_part_that_cannot_be_sent_is_refused(part: Part) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "words"), [(b"\xff\xfe", "is not UTF-8 text"), (b" \n", "holds no secret; write one")]
+    ("data", "words"),
+    [(b"\xff\xfe", "is not UTF-8 text"), (b"\xef\xbb\xbf \n", "holds no secret; write one")],
 )
 def test_a_file_without_a_secret_is_refused(tmp_path: Path, data: bytes, words: str) -> None:
     secret = tmp_path / "secret"

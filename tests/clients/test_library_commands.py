@@ -14,7 +14,7 @@ import pytest
 
 from engine import versions
 from engine.corpus import open_corpus
-from engine.version_lock import only_writer
+from engine.version_lock import held, only_writer
 from spr_cli.main import main
 from tests.trainer.library.running import clip, world
 
@@ -60,8 +60,15 @@ def test_videos_are_added_told_and_deleted(path: Path, built: Path) -> None:
     assert len(wrong.stderr.splitlines()) == 1
     assert ids(path) == ["built-0", "built-1", "talk"]
 
+    assert "1 video is gone from version" in spr("delete", path, "talk").stdout
+    before = versions.read(path).parent
+    with held(path, before):
+        first = spr("delete", path, "talk", "--purge")
+    assert "from the disk" not in first.stdout
+    assert f"note: version {before} is still served" in first.stderr
     told = json.loads(spr("delete", path, "talk", "--purge", "--json").stdout)
-    assert told == {"version": versions.current(path), "deleted": ["talk"], "purged": True}
+    assert told == {"version": versions.current(path), "deleted": ["talk"], "purged": True, "held": []}
+    assert len(versions.numbers(path)) == 1
     assert ids(path) == ["built-0", "built-1"]
     assert "nothing to merge" in spr("compact", path).stdout
 

@@ -17,6 +17,7 @@ from spr_cli import (
     import_checkpoint,
     ingest,
 )
+from spr_cli.main import cli
 from spr_cli.options import ADDRESS, SECONDS, WORDS, Output
 from tests.clients.test_main import COMMANDS
 from trainer.evaluation.compare import compare_files
@@ -133,3 +134,27 @@ def test_a_collection_that_cannot_be_written_is_told_before_the_work(
     found = CliRunner().invoke(COMMANDS[words], [str(tmp_path)])
     assert found.exit_code == 2
     assert f"'{tmp_path}' is not writable" in found.output
+
+
+@pytest.mark.parametrize(
+    ("words", "flags"),
+    [
+        ("ingest . --collection c --watch --transcribe none --fps 2", "--fps, --transcribe"),
+        ("ingest . --collection c --watch --clip-encoder none", "--clip-encoder"),
+        ("ingest . --collection c --watch --no-pictures", "--pictures"),
+        ("admin matches --after 3 --count 1", "--after, --count"),
+        ("admin matches --follow --limit 3", "--limit"),
+        ("admin status --count 2", "--count"),
+        ("annotate 127.0.0.1:1 file --port 7500", "--port"),
+        ("serve file --port 7500", "--port"),
+        ("videos . --address 127.0.0.1:1", "--address"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(
+    words: str, flags: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("a ball\n")
+    refused = CliRunner().invoke(cli, words.split())
+    assert refused.exit_code == 2
+    assert f"; leave out {flags}\n" in refused.output.replace("\n  ", " ")

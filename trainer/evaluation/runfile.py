@@ -32,6 +32,8 @@ RETRIEVAL = "retrieval"
 COARSE = "coarse"
 REFINED = "refined"
 STAGES = (RETRIEVAL, COARSE, REFINED)
+# What no run file has at its top.
+_OF_REPORT = {"protocol", "intervals"}
 
 
 class Predicted(NamedTuple):
@@ -123,6 +125,10 @@ def _parsed(path: Path) -> dict[str, Any]:
         raise InvalidInput(f"{path} cannot be used: {why}.") from error
     if not isinstance(value, dict):
         raise InvalidInput(f"{path} holds {type(value).__name__} at the top; a run file is an object.")
+    if _OF_REPORT <= value.keys():
+        raise InvalidInput(
+            f"{path} is a report, as --out of `spr eval` writes it; --run-out writes a run file."
+        )
     return value
 
 

@@ -41,20 +41,25 @@ def split_of(query: str) -> str:
 
 
 def judged(judgements: Iterable[Judgement], durations: Mapping[str, float]) -> list[JudgedQuery]:
-    """Return judged queries, by their words; those of videos without a duration are left out.
+    """Return judged queries, by their words; what lies in no video is left out.
 
-    judgements: oldest first. relevance: the median grade; similarity: a quarter of it.
+    judgements: oldest first. durations: of the videos by now, which may be shorter than what was judged.
+    relevance: the median grade; similarity: a quarter of it.
     """
     said: dict[str, dict[str, list[_Said]]] = {}
     texts: dict[str, str] = {}
     for one in judgements:
-        if one.video_id in durations:
+        if span_of(one)[0] < durations.get(one.video_id, 0.0):
             texts[_key(one.query)] = one.query
             of_video = said.setdefault(_key(one.query), {}).setdefault(one.video_id, [])
             _add(of_video, one)
     queries = []
     for number, key in enumerate(sorted(said)):
-        found = [(video, *moment) for video in sorted(said[key]) for moment in _merged(said[key][video])]
+        found = [
+            (video, (start, min(end, durations[video])), grade)
+            for video in sorted(said[key])
+            for (start, end), grade in _merged(said[key][video])
+        ]
         moments = tuple(
             JudgedMoment(row, video, *span, durations[video], texts[key], grade / BEST, grade)
             for row, (video, span, grade) in enumerate(found)

@@ -7,12 +7,16 @@ from pathlib import Path
 
 from engine import parts, versions
 from engine.entries import Version
-from engine.errors import SprError
-from engine.files import sync
+from engine.errors import InvalidInput, SprError
+from engine.files import read_name, replacing, sync
 from engine.frozen import QUANTIZERS
 from engine.staging import remove, sweep
 from engine.version_lock import locked_for_removal
 from trainer.generation.frozen import frozen_files
+
+# Names the number of the version that a purge made, while an older one is left: whoever removes versions next
+# goes on with it.
+PURGE = "PURGE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +37,26 @@ def collect_garbage(collection: Path, keep: int, spared: Set[str] = frozenset())
     """Remove all but the `keep` newest versions, and what only those listed; return what is gone.
 
     The current version and those of the ids `spared` count among the newest and are never removed, nor is
-    one that a process holds; the parent of the current one, to which a rollback leads, counts as the newest
-    of the others. The caller holds the writer's lock. Raises what is wrong with the current version where it
-    cannot be read: nobody knows which parts it needs. Safe against a kill at any moment.
+    the one of the largest number, or one that a process holds; the parent of the current one, to which a
+    rollback leads, counts as the newest of the others. Of others than these none from before a purge stays.
+    The caller holds the writer's lock.
+    Raises what is wrong with the current version where it cannot be read: nobody knows which parts it needs.
+    Safe against a kill at any moment.
     """
     sweep(collection)
     made = _versions(collection)
     current = versions.newest(collection)
     parent = versions.read(collection, current).parent if current else ""
-    safe = {current, *spared}
-    newest = sorted(made, key=lambda name: (name in safe, name == parent, name), reverse=True)
+    wanted = {current, *spared}
+    newest = sorted(made, key=lambda name: (name in wanted, name == parent, name), reverse=True)
+    # Also one of the largest number that a rollback left: no number is to be given twice.
+    safe = {*wanted, max(made, default="")}
+    purged = _purged(collection)
+    old = {name for name, about in made.items() if about.number < purged}
     removed: list[str] = []
     held: list[str] = []
-    for name in newest[max(keep, 1) :]:
-        if name not in safe:
+    for place, name in enumerate(newest):
+        if name not in safe and (place >= max(keep, 1) or name in old):
             with locked_for_removal(collection, name) as free:
                 (removed if free else held).append(name)
                 if free:
@@ -55,7 +65,33 @@ def collect_garbage(collection: Path, keep: int, spared: Set[str] = frozenset())
         _sweep_partials(collection / folder)
     kept = [about for name, about in made.items() if name not in removed]
     gone, size = _collect_parts(collection, kept)
-    return Garbage(sorted(removed), sorted(held), gone, _collect_quantizers(collection, kept), size)
+    quantizers = _collect_quantizers(collection, kept)
+    if purged and not old.intersection(held):
+        (collection / PURGE).unlink()
+    return Garbage(sorted(removed), sorted(held), gone, quantizers, size)
+
+
+def let_none_before_stay(collection: Path, version: str) -> None:
+    """Have versions of before this one removed by every `collect_garbage`, until none is left."""
+    with replacing(collection / PURGE) as partial:
+        partial.write_text(f"{versions.read(collection, version).number}\n", encoding="utf-8")
+
+
+def is_purging(collection: Path) -> bool:
+    """Whether versions of before a purge are left, as somebody holds them."""
+    return (collection / PURGE).exists()
+
+
+def _purged(collection: Path) -> int:
+    """Return the number of the version that a purge made which is not at its end, 0 for none."""
+    path = collection / PURGE
+    try:
+        name = read_name(path)
+    except FileNotFoundError:
+        return 0
+    if versions.NUMBER.fullmatch(name) is None:
+        raise InvalidInput(f"{path} holds no number of a version: remove it, and purge again.")
+    return int(name)
 
 
 def _versions(collection: Path) -> dict[str, Version]:

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from engine import parts
 from engine.corpus import Corpus, PartOfVersion, open_corpus
-from engine.entries import Version
+from engine.entries import PartEntry, Version
 from engine.errors import SprError
 from engine.files import sync
 from workers.feature_store.store import FeatureStore, NewVideo, Stream
@@ -55,6 +56,19 @@ def merge_records(building: Path, sources: Iterable[tuple[Path, Sequence[str]]])
         wanted = set(ids)
         lines += [line for line in found if line["id"] in wanted]
     _write(building / RECORDS, meta, sorted(lines, key=lambda line: str(line["id"])))
+
+
+def records_of(collection: Path, listed: Iterable[PartEntry]) -> list[dict[str, Any]] | None:
+    """Return what is noted of the living videos of parts; None where one of them has no records."""
+    found: list[dict[str, Any]] = []
+    for entry in listed:
+        path = parts.directory(collection, entry.id) / RECORDS
+        if not path.is_file():
+            return None
+        _, lines = _read(path)
+        gone = set(entry.deleted_videos().tolist())
+        found += [line for number, line in enumerate(lines) if number not in gone]
+    return found
 
 
 def restore_features(collection: Path, version: Version) -> int:

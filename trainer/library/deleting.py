@@ -2,30 +2,32 @@
 
 import contextlib
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
-from engine.catalogue import Catalogue
 from engine.corpus import open_corpus
 from engine.errors import NotFound, quoted
 from trainer.ingest import kept
 from trainer.library.changes import without
 from trainer.library.steps import Change, Whereabouts, make_current
+from workers.feature_store.recalling import deleted
 from workers.feature_store.store import FeatureStore
 
 
-def delete(collection: Path, ids: Sequence[str], again: bool = False) -> Change:
+def delete(collection: Path, ids: Sequence[str], again: bool = False, purging: bool = False) -> Change:
     """Delete videos from the current version and from the feature stores.
 
-    again: an earlier try may have done it already, so that an unknown id is no error. The caller holds the
-    writer's lock. NotFound for an unknown id, with those that are near it; nothing is deleted then.
+    again: an earlier try may have done it already, so that an unknown id is no error. purging: a purge is to
+    follow, which may name what was deleted before. The caller holds the writer's lock. NotFound for an
+    unknown id, with those that are near it; nothing is deleted then.
     """
     corpus = open_corpus(collection)
     wanted = sorted(set(ids))
     # All are opened for writing before anything is done: a store that is locked refuses the whole.
     with _stores(collection) as stores:
         if not again:
-            _check_known(corpus.catalogue, stores, wanted)
+            gone = [record.id for store in stores for record in deleted(store)] if purging else []
+            _check_known({*corpus.catalogue.ids, *gone}, stores, wanted)
         there = [video for video in wanted if video in corpus.catalogue]
         version = corpus.id
         if there:
@@ -46,8 +48,8 @@ def _stores(collection: Path) -> Iterator[list[FeatureStore]]:
         yield [stack.enter_context(FeatureStore.open(path.parent, "a")) for path in paths]
 
 
-def _check_known(catalogue: Catalogue, stores: Sequence[FeatureStore], wanted: Sequence[str]) -> None:
-    known = {*catalogue.ids, *(video for store in stores for video in store.ids())}
+def _check_known(ids: Set[str], stores: Sequence[FeatureStore], wanted: Sequence[str]) -> None:
+    known = {*ids, *(video for store in stores for video in store.ids())}
     unknown = [video for video in wanted if video not in known]
     if not unknown:
         return

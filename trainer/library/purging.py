@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from engine import versions
-from trainer.generation.garbage import Garbage, collect_garbage
+from engine.corpus import Corpus, open_corpus
+from trainer.generation.garbage import Garbage, collect_garbage, let_none_before_stay
 from trainer.ingest import kept
 from trainer.library.compacting import compact
-from trainer.library.steps import Change, OnProgress, nothing
+from trainer.library.steps import Change, OnProgress, make_current, nothing
 from workers.feature_store.erasing import erase
 from workers.feature_store.store import FeatureStore
 
@@ -15,8 +16,8 @@ def purge(collection: Path, on_progress: OnProgress = nothing) -> tuple[Change, 
     """Write every part with deleted videos anew without them, and remove all versions and parts of before.
 
     The feature stores' rows of deleted videos are overwritten; their texts, transcripts and readings of
-    screens are removed. Versions that a service holds stay until it
-    drops them: see `Garbage.held`. The caller holds the writer's lock.
+    screens are removed. Versions that a service holds stay until it drops them, see `Garbage.held`: whoever
+    collects garbage then removes them. The caller holds the writer's lock.
     """
     count = 0
     for shard in versions.read(collection).shards:
@@ -27,4 +28,13 @@ def purge(collection: Path, on_progress: OnProgress = nothing) -> tuple[Change, 
         with FeatureStore.open(path.parent, "a") as store:
             erase(store)
     kept.sweep(collection, purged=True)
-    return Change(versions.current(collection), parts=count), collect_garbage(collection, 1)
+    version = _newest(open_corpus(collection))
+    let_none_before_stay(collection, version)
+    return Change(version, parts=count), collect_garbage(collection, 1)
+
+
+def _newest(corpus: Corpus) -> str:
+    """Return the current version, or one like it that follows on all others: a rollback leaves later ones."""
+    if corpus.version.number == max(versions.numbers(corpus.directory)):
+        return corpus.id
+    return make_current(corpus, corpus.version.shards, "compact")

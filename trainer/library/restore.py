@@ -14,7 +14,7 @@ from engine.files import make_folder, replacing, sync
 from engine.places import Place, open_place
 from engine.verification import verify
 from trainer.generation.frozen import frozen_files
-from trainer.generation.records import restore_features
+from trainer.generation.records import records_of, restore_features
 from trainer.ingest import kept, transcripts
 from trainer.library import judgements
 from trainer.library.contents import CHOSEN, inside, may_lack
@@ -125,8 +125,7 @@ def _rest(place: Place, collection: Path, version: Version) -> int:
                 raise NotFound(f"{place.name} lacks {name}: take another snapshot.") from None
             _write(collection / name, content)
             copied += len(content)
-    ours = (*(directory for directory, _, _ in kept.KINDS), transcripts.DIRECTORY, transcripts.SCREENS)
-    return copied + sum(_missing(place, collection, directory) for directory in ours)
+    return copied + sum(_missing(place, collection, *one) for one in _of_videos(collection, version).items())
 
 
 def _chosen(place: Place, collection: Path, models: list[str]) -> int:
@@ -150,11 +149,28 @@ def _chosen(place: Place, collection: Path, models: list[str]) -> int:
     return copied
 
 
-def _missing(place: Place, collection: Path, directory: str) -> int:
-    """Copy the files of a directory that are not there; return their bytes."""
+def _of_videos(collection: Path, version: Version) -> dict[str, set[str] | None]:
+    """Return directories, and which files of each are the version's videos'; None where nobody knows.
+
+    What a place has of others is not theirs: a purge may have come since it was copied.
+    """
+    texts = (transcripts.DIRECTORY, transcripts.SCREENS)
+    found = records_of(collection, version.parts)
+    if found is None:
+        return dict.fromkeys((*(directory for directory, _, _ in kept.KINDS), *texts))
+    names: dict[str, set[str] | None] = {
+        directory: {f"{record['info'].get(key)}{suffix}" for record in found}
+        for directory, key, suffix in kept.KINDS
+    }
+    return names | {directory: {f"{record['sha256']}.vtt" for record in found} for directory in texts}
+
+
+def _missing(place: Place, collection: Path, directory: str, wanted: set[str] | None) -> int:
+    """Copy the files of a directory that are not there, only those wanted; return their bytes."""
     copied = 0
     for name, size in place.sizes(directory).items():
-        if not (collection / name).exists():
+        known = wanted is None or name.rpartition("/")[2] in wanted
+        if known and not (collection / name).exists():
             make_folder(collection / directory)
             with replacing(collection / name) as partial:
                 place.fetch(name, partial)

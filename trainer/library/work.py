@@ -8,7 +8,7 @@ from engine import versions
 from engine.corpus import open_corpus
 from engine.errors import Mismatch, SprError
 from engine.printable import printable
-from trainer.generation.garbage import collect_garbage
+from trainer.generation.garbage import collect_garbage, is_purging
 from trainer.ingest import media
 from trainer.ingest.scan import Survey
 from trainer.library.compacting import compact, tidy
@@ -33,8 +33,6 @@ class Work:
 
     def __init__(self, kits: Kits, keep: int, roots: Roots) -> None:
         self._kits, self._keep, self._roots = kits, keep, roots
-        # Collections of which old versions are still held that are to leave the disk.
-        self._purging: set[Path] = set()
 
     def warm(self, collection: Path) -> None:
         """Load what the first add needs, as far as it is there."""
@@ -74,13 +72,10 @@ class Work:
         """
         if versions.newest(collection):
             try:
-                purging = collection in self._purging
-                found = collect_garbage(collection, 1 if purging else 1 + self._keep)
-                if purging and not found.held:
-                    self._purging.discard(collection)
+                collect_garbage(collection, 1 + self._keep)
             except (SprError, OSError) as error:
                 _log.error("old versions of %s cannot be removed: %s", collection, error)
-        return collection in self._purging
+        return is_purging(collection)
 
     def _add(self, collection: Path, tasks: Sequence[Task], tell: Tell) -> list[Outcome]:
         surveys: dict[int, Survey | SprError] = {}
@@ -106,13 +101,12 @@ class Work:
 
     def _delete(self, collection: Path, task: Task, tell: Tell) -> Outcome:
         tell("deleting")
-        change = delete(collection, list(task.work.delete.video_ids), again=task.again)
+        about = task.work.delete
+        change = delete(collection, list(about.video_ids), again=task.again, purging=about.purge)
         version = change.version
-        if task.work.delete.purge:
-            purged, garbage = purge(collection, _stages(tell))
+        if about.purge:
+            purged, _ = purge(collection, _stages(tell))
             version = purged.version
-            if garbage.held:
-                self._purging.add(collection)
         return Outcome(f"deleted {_videos(len(change.videos))}", version, change.videos)
 
     def _compact(self, collection: Path, task: Task, tell: Tell) -> Outcome:

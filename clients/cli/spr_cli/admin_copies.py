@@ -58,10 +58,12 @@ def verify(**options: Any) -> None:
 
 @click.command("gc")
 @click.option(
-    "--keep", default=0, type=click.IntRange(0, 10_000), help="Versions beside the current.  [default: 10]"
+    "--keep",
+    type=click.IntRange(1, 10_000),
+    help="Versions beside the current.  [default: the library's, 10]",
 )
 @submitted
-def collect_garbage(keep: int, **options: Any) -> None:
+def collect_garbage(keep: int | None, **options: Any) -> None:
     """Remove versions beyond the newest ones, and the parts that no other version lists.
 
     \b
@@ -69,7 +71,7 @@ def collect_garbage(keep: int, **options: Any) -> None:
     """
     from spr.v1.admin_service_pb2 import CollectGarbage
 
-    run_job(options, collect_garbage=CollectGarbage(keep=keep))
+    run_job(options, collect_garbage=CollectGarbage(keep=keep or 0))
 
 
 def _place(given: str) -> str:

@@ -37,11 +37,11 @@ def add(paths: tuple[str, ...], **options: Any) -> None:
 @click.option("--purge", is_flag=True, help="Also remove their rows from the disk, at once.")
 @submitted
 def delete(videos: tuple[str, ...], purge: bool, **options: Any) -> None:
-    """Delete videos by their ids: from the version that does, no answer names them.
+    """Delete videos by the ids that searches tell: from the version that does, no answer names them.
 
     \b
-    spr admin delete shop.mp4 --wait
-    spr admin delete shop.mp4 hall.mp4 --purge
+    spr admin delete shop --wait
+    spr admin delete shop hall --purge
     """
     from spr.v1.admin_service_pb2 import DeleteVideos
 

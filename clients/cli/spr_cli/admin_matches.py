@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from spr_cli.admin_calls import AS_JSON, AT, COLLECTION, called, patience
-from spr_cli.options import WORDS
+from spr_cli.options import WORDS, leave_out
 
 if TYPE_CHECKING:
     from spr.v1.standing_service_pb2 import Match, WatchMatchesRequest
     from spr.v1.standing_service_pb2_grpc import StandingServiceStub
 
 AGAIN = 1.0  # seconds until a stream that broke is asked for again
+# Options that do nothing with --follow, and without it.
+IDLE = {True: ("limit", "timeout"), False: ("after", "count")}
 
 
 @click.command()
@@ -54,6 +56,7 @@ def matches(
     from spr.v1.standing_service_pb2_grpc import StandingServiceStub
     from spr_cli.output import message_values, print_json, print_table
 
+    leave_out(f"this is {'with' if follow else 'without'} --follow", *IDLE[follow])
     with called(address, as_json) as channel:
         stub = StandingServiceStub(channel)
         if follow:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spr_cli.admin_calls import AS_JSON, AT, COLLECTION, failure, operator, patience
-from spr_cli.options import Number
+from spr_cli.options import Number, leave_out
 
 if TYPE_CHECKING:
     from google.protobuf.duration_pb2 import Duration
@@ -70,6 +70,7 @@ def command(
     if watch:
         _watch(address, request, timeout, interval, count, as_json)
         return
+    leave_out("this shows the state once, and only --watch goes on", "interval", "count")
     with operator(address, as_json) as stub:
         response = stub.GetStatus(request, timeout=timeout)
     if as_json:
@@ -86,16 +87,14 @@ def _watch(
     """Show the state every `interval` seconds; a coordinator that is away is waited for."""
     import grpc
 
-    from spr.v1.admin_service_pb2_grpc import AdminServiceStub
     from spr_cli.output import print_json
 
     left = count
     with (
         contextlib.suppress(KeyboardInterrupt),
-        grpc.insecure_channel(address) as channel,
+        operator(address, as_json) as stub,
         _screen() as show,
     ):
-        stub = AdminServiceStub(channel)
         while True:
             began = time.monotonic()
             try:

@@ -51,7 +51,11 @@ def run_job(options: dict[str, Any], **work: Any) -> None:
         request = SubmitJobRequest(collection=options["collection"], request_id=options["request_id"], **work)
         job = stub.SubmitJob(request, timeout=SUBMISSION).job
         if options["wait"]:
-            job = followed(stub, job, options["timeout"], as_json)
+            try:
+                job = followed(stub, job, options["timeout"], as_json)
+            except KeyboardInterrupt:
+                sentence = f"stopped waiting by Ctrl-C; job {job.request_id} goes on: {_look(job)}"
+                end(sentence, "INTERRUPTED", 130, as_json)
     if job.state == job.STATE_FAILED and not as_json:
         end(job.error, job.reason, _code(job.reason), as_json)
     if as_json:
@@ -84,10 +88,14 @@ def followed(stub: "AdminServiceStub", job: "Job", timeout: float | None, as_jso
             click.echo(printable(line), err=True)
         if ends is not None and time.monotonic() >= ends:
             sentence = f"job {job.request_id} is not at its end after {timeout:g} s ({line}); it goes on: "
-            end(sentence + f"`spr admin jobs --request-id {job.request_id}`", "DEADLINE_EXCEEDED", 4, as_json)
+            end(sentence + _look(job), "DEADLINE_EXCEEDED", 4, as_json)
         time.sleep(INTERVAL)
         job = _looked(stub, request) or job
     return job
+
+
+def _look(job: "Job") -> str:
+    return f"`spr admin jobs --request-id {job.request_id}` tells of it"
 
 
 def _looked(stub: "AdminServiceStub", request: "ListJobsRequest") -> "Job | None":

@@ -124,7 +124,7 @@ def unwatch(search_id: str, address: str, collection: str, timeout: float | None
 def _secret(path: Path) -> str:
     """Return the secret of a file; UsageError where it is none: what is posted would not be signed."""
     try:
-        secret = path.read_text("utf-8").strip()
+        secret = path.read_text("utf-8-sig").strip()
     except UnicodeDecodeError:
         raise click.UsageError(f"{path} is not UTF-8 text; write the secret as text") from None
     if not secret:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from engine.words import trimmed
-from spr_cli.options import AS_JSON
+from spr_cli.options import AS_JSON, leave_out
 
 
 @click.command()
@@ -30,6 +30,7 @@ def command(target: str, queries: Path, collection: str, port: int, as_json: boo
     if Path(target).is_dir():
         _serve(Path(target), port, lambda page: _tell(page, found, collection, as_json))
     else:
+        leave_out("the page runs already", "port")
         _tell(target if "://" in target else f"http://{target}", found, collection, as_json)
 
 
@@ -42,7 +43,7 @@ def queries_of(path: Path) -> list[str]:
         rows = [(where, row.get("query")) for where, row in read_lines(path)]
     else:
         try:
-            lines = path.read_text(encoding="utf-8").split("\n")
+            lines = path.read_text(encoding="utf-8-sig").split("\n")
         except UnicodeDecodeError:
             raise InvalidInput(f"{path} is not UTF-8 text; save it as UTF-8 and try again.") from None
         rows = [(f"{path}: line {number}", line) for number, line in enumerate(lines, 1) if trimmed(line)]

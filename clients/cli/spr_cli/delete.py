@@ -6,6 +6,8 @@ import click
 
 from spr_cli.options import AS_JSON, COLLECTION, WORDS
 
+STAYS = "so its rows stay until it is not: the service's library removes them then, without one `spr gc` does"
+
 
 @click.command()
 @click.argument("collection", type=COLLECTION)
@@ -17,8 +19,8 @@ def command(collection: Path, video_ids: tuple[str, ...], purge: bool, as_json: 
 
     No answer of the version that this makes names them, and no build brings them back; the files themselves
     are not touched. What is stored of them leaves the disk with a later compaction, or now with --purge.
-    Where an id is not known nothing is deleted, and the exit code is 2. A running service takes the version
-    up by itself.
+    What was deleted before can be purged all the same. Where an id is not known nothing is deleted, and the
+    exit code is 2. A running service takes the version up by itself.
 
     \b
     spr delete c talk
@@ -30,18 +32,19 @@ def command(collection: Path, video_ids: tuple[str, ...], purge: bool, as_json: 
     from trainer.library.deleting import delete
 
     with only_writer(collection, "delete"):
-        change = delete(collection, video_ids)
-        version = change.version
+        change = delete(collection, video_ids, purging=purge)
+        version, held = change.version, list[str]()
         if purge:
             from trainer.library.purging import purge as purge_now
 
             with Progress(as_json) as progress:
                 purged, garbage = purge_now(collection, progress.tell)
-            version = purged.version
-            for held in garbage.held:
-                click.echo(f"note: version {held} is still served, so its rows stay until `spr gc`", err=True)
+            version, held = purged.version, garbage.held
+            for one in held:
+                click.echo(f"note: version {one} is still served, {STAYS}", err=True)
     if as_json:
-        print_json({"version": version, "deleted": list(change.videos), "purged": purge})
+        print_json({"version": version, "deleted": list(change.videos), "purged": purge, "held": held})
     else:
         count = "1 video is" if len(change.videos) == 1 else f"{len(change.videos)} videos are"
-        click.echo(f"{count} gone from version {version}" + (", and from the disk" if purge else ""))
+        disk = ", and from the disk" if purge and not held else ""
+        click.echo(f"{count} gone from version {version}{disk}")

@@ -2,9 +2,10 @@
 
 import errno
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from engine import versions
 from engine.config import Topology
@@ -13,7 +14,11 @@ from engine.files import read_toml
 from engine.process_config import DNS
 from spr_cli.findings import Finding, Findings
 
+if TYPE_CHECKING:
+    import grpc
+
 PATIENCE = 1.0  # seconds of a connection
+Caller: TypeAlias = "Callable[[str], grpc.Channel]"
 
 
 def findings(topology: Topology) -> Findings:
@@ -22,8 +27,9 @@ def findings(topology: Topology) -> Findings:
 
     yield from _shards(topology)
     listens, targets = _addresses(topology)
+    port = partial(_port, called=_caller(topology))
     with ThreadPoolExecutor(16) as pool:
-        yield from _told("ports", pool.map(_port, listens), f"{len(listens)} ports are free or ours")
+        yield from _told("ports", pool.map(port, listens), f"{len(listens)} ports are free or ours")
         away = f"{len(targets)} addresses of other machines answer" if targets else ""
         yield from _told("addresses", pool.map(_reached, targets), away)
     yield from doctor_certificates.findings(read_toml(topology.path).get("access", {}), topology.path.parent)
@@ -59,7 +65,7 @@ def _told(about: str, problems: Iterable[Finding | None], well: str) -> Findings
         yield Finding("ok", about, well)
 
 
-def _port(listen: str) -> Finding | None:
+def _port(listen: str, called: Caller) -> Finding | None:
     """Say what is wrong with a port that a process of this machine would listen at."""
     host, _, port = listen.rpartition(":")
     try:
@@ -72,7 +78,7 @@ def _port(listen: str) -> Finding | None:
     except socket.gaierror:
         return Finding("error", "ports", f"{listen} is not to be found: write the address of this machine")
     except OSError as error:
-        if error.errno == errno.EADDRINUSE and not _is_ours(listen):
+        if error.errno == errno.EADDRINUSE and not _is_ours(listen, called):
             said = f"another program listens at {listen}"
             return Finding("error", "ports", f"{said}: stop it, or change the port in the topology")
         if error.errno == errno.EACCES:
@@ -80,14 +86,30 @@ def _port(listen: str) -> Finding | None:
     return None
 
 
-def _is_ours(listen: str) -> bool:
+def _caller(topology: Topology) -> Caller:
+    """Return what opens a channel to a process of the topology, as its processes do to each other."""
+    import grpc
+
+    from engine.access import certificates
+
+    if topology.access is None:
+        return grpc.insecure_channel
+    try:
+        shown = certificates.kept(topology.access).value.channel_credentials()
+    except SprError:
+        return grpc.insecure_channel  # told of the certificates
+    options = [("grpc.ssl_target_name_override", topology.access.name)]
+    return lambda target: grpc.secure_channel(target, shown, options)
+
+
+def _is_ours(listen: str, called: Caller) -> bool:
     """Whether what listens there is a process of a service: it tells its health over gRPC."""
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
     from engine.config import reachable
 
-    with grpc.insecure_channel(reachable(listen)) as channel:
+    with called(reachable(listen)) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         try:
             stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spr_cli.options import ENGINE, Number
+from spr_cli.options import ENGINE, Number, leave_out
 from spr_cli.transcribing import Wanted, text_options
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def _share(context: click.Context, parameter: click.Parameter, text: str) -> "Sh
     return Share.parse(text)
 
 
+# What --watch goes by.
+WATCHING = {"paths", "collection", "watch", "device", "as_json"}
 HELP = """Turn video files into features, in a collection.
 
 PATHS are files, directories that are searched with all below them, or URLs: s3://BUCKET/PREFIX, gs://, az://,
@@ -165,7 +167,8 @@ def command(
     if watch:
         from spr_cli.ingest_watch import follow_folders
 
-        follow_folders(paths, collection, encoder or clip_encoder, device, as_json)
+        leave_out("--watch takes encoder and settings from the collection", *_idle())
+        follow_folders(paths, collection, device, as_json)
         return
 
     from spr_cli.ingest_files import Models, ingest_files
@@ -179,6 +182,11 @@ def command(
     wanted = Wanted(transcribe, language, read_screen)
     with ending_at_once():
         _tell(ingest_files(paths, collection, name, options, models, wanted, engine), as_json)
+
+
+def _idle() -> set[str]:
+    """Return the names of the options that --watch does not go by."""
+    return {option.name or "" for option in command.params} - WATCHING
 
 
 def _tell(summary: "Summary", as_json: bool) -> None:

@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     from trainer.library.ingesting import Added
 
 
-def follow_folders(
-    folders: Sequence[Path], collection: Path, encoder: str | None, device: str, as_json: bool
-) -> None:
+def follow_folders(folders: Sequence[Path], collection: Path, device: str, as_json: bool) -> None:
     """Add what appears below the folders until Ctrl-C; a line for every file, JSON with `as_json`."""
     import contextlib
     import time
@@ -22,8 +20,6 @@ def follow_folders(
     from spr_cli.ingest import bar, ending_at_once
 
     missing = [folder for folder in folders if not folder.is_dir()]
-    if encoder is not None:
-        raise click.UsageError("--watch uses the collection's own; leave --encoder, --clip-encoder away.")
     if missing:
         raise click.UsageError(f"--watch wants folders, and {missing[0]} is none.")
     with ending_at_once():

@@ -186,6 +186,21 @@ def _say(context: click.Context, parameter: click.Parameter, value: str | None) 
     context.call_on_close(restore)
 
 
+def leave_out(why: str, *names: str) -> None:
+    """Refuse (UsageError) those options of the command that runs which are given and would do nothing.
+
+    why: they do, before a semicolon.
+    """
+    context = click.get_current_context()
+    said = [
+        max(option.opts, key=len)
+        for option in context.command.params
+        if option.name in names and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    ]
+    if said:
+        raise click.UsageError(f"{why}; leave out {', '.join(said)}")
+
+
 _ACCESS = (
     ("--token-file", "SPR_TOKEN_FILE", "File with your token; SPR_TOKEN may hold it itself."),
     ("--ca", "SPR_CA", "PEM file of the service's authority; system: the public ones."),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spr_cli.lazy import left_out
-from spr_cli.options import SERVED
+from spr_cli.options import SERVED, leave_out
 from spr_cli.serve_topology import read_topology, with_page
 
 if TYPE_CHECKING:
@@ -128,6 +128,8 @@ def serve_all(
     def as_asked(read: "Topology") -> "Topology":
         return dataclasses.replace(read, log_level=log_level or read.log_level, insecure=insecure)
 
+    if topology is not None:
+        leave_out("the topology file says where its processes listen", "port")
     with _json_errors() if as_json else contextlib.nullcontext():
         read = read_topology(topology, collections, port, access, roots)
         read = with_page(read, page, no_page)

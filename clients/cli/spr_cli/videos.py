@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spr_cli.filter_options import of_videos, taken
-from spr_cli.options import ADDRESS, SECONDS, WORDS, access
+from spr_cli.options import ADDRESS, SECONDS, WORDS, access, leave_out
 
 if TYPE_CHECKING:
     from spr_client import Filter, Video
@@ -41,6 +41,8 @@ def command(
     from spr_cli.search import fail
     from spr_client import SearchError
 
+    if directory is not None:
+        leave_out("DIRECTORY is read from the disk, without a service", "address", "collection", "timeout")
     wanted = taken(chosen)
     found = _stored(directory, wanted) if directory else _served(address, collection, wanted, timeout)
     try:

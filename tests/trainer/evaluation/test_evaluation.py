@@ -142,6 +142,7 @@ def test_a_run_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     [
         ("[]", "holds list at the top"),
         ("{", "is not JSON"),
+        ('{"protocol": "spr", "intervals": {}}', "is a report, .*; --run-out writes a run file"),
         ('{"stages": {"fine": {}}}', "stage 'fine' is unknown"),
         ('{"q1": []}', "'q1' is not an integer query id"),
         (

@@ -8,12 +8,18 @@ import pytest
 from engine import versions
 from engine.corpus import open_corpus
 from engine.entries import runs_of
-from engine.errors import Mismatch
+from engine.errors import InvalidInput, Mismatch
 from engine.version_lock import held, only_writer
 from engine.versions import with_shards
 from tests.trainer.generation.built import collection, parts_there
 from trainer.generation.build import BuildConfig, BuildReport, build
-from trainer.generation.garbage import Garbage, collect_garbage
+from trainer.generation.garbage import (
+    PURGE,
+    Garbage,
+    collect_garbage,
+    is_purging,
+    let_none_before_stay,
+)
 from workers.index.training import path_of
 
 
@@ -101,3 +107,28 @@ def test_nothing_goes_while_the_current_version_cannot_be_read(tmp_path: Path) -
     with pytest.raises(Mismatch, match=r"00000003\.json"):
         collected(tmp_path, 1)
     assert len(parts_there(tmp_path)) == 3
+
+
+def test_versions_of_before_a_purge_go_however_many_are_kept(tmp_path: Path) -> None:
+    first, second, third = three(tmp_path)
+    let_none_before_stay(tmp_path, third.id)
+    with held(tmp_path, first.id):
+        found = collected(tmp_path, 10)
+        assert (found.versions, found.held, is_purging(tmp_path)) == ([second.id], [first.id], True)
+    # The version that a rollback led to is served: it is not removed, and the purge is at its end.
+    versions.activate(tmp_path, first.id)
+    assert (collected(tmp_path, 10), is_purging(tmp_path)) == (Garbage(), False)
+    (tmp_path / PURGE).write_text("third\n")
+    with pytest.raises(InvalidInput, match="PURGE holds no number of a version: remove it"):
+        collected(tmp_path, 10)
+
+
+def test_no_number_is_given_twice(tmp_path: Path) -> None:
+    first, _, third = three(tmp_path)
+    versions.activate(tmp_path, first.id)
+    collected(tmp_path, 1)
+    about = versions.read(tmp_path, first.id)
+    made = versions.commit(tmp_path, with_shards(about, about.shards, "add"))
+    assert made.number == third.number + 1
+    versions.activate(tmp_path, made.id)
+    assert collected(tmp_path, 1).versions == [first.id, third.id]

@@ -111,3 +111,9 @@ def test_queries_are_dealt_to_splits_by_their_words_alone() -> None:
     # Nothing that is relevant: nothing to train on.
     assert training(found, "train") == []
     assert judged([said(1, 0, 1, video="deleted")], LENGTHS) == []
+
+
+def test_what_lies_behind_the_end_of_a_video_that_is_shorter_by_now_is_left_out() -> None:
+    judgements = [said(4, 5, 9), said(3, 8, 11, video="b"), said(2, 10, 12, video="b")]
+    (query,) = judged(judgements, {"a": 5.0, "b": 10.0})
+    assert [(one.video, one.start, one.end, one.relevance) for one in query.moments] == [("b", 8, 10, 3)]

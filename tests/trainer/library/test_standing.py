@@ -79,6 +79,29 @@ def test_each_search_judges_what_is_added_after_it_once(kept: Store) -> None:
     assert judge(kept, "new") == ["a"]
 
 
+def test_a_version_of_before_that_is_served_again_adds_nothing(kept: Store) -> None:
+    kept.create(asked("mine"), b"", existing=False)
+    (part,) = versions.read(kept.collection).parts
+    both = versions.current(kept.collection)
+    less = write_version(kept.collection, [without(part, 0)], reason="delete").id
+    for version in (less, both, less, both):
+        versions.activate(kept.collection, version)
+        kept.note_current()
+    assert judge(kept, "mine") == []
+    # Whoever starts later knows it too, and what is added to it is new.
+    with closing(Store(kept.collection, "c")) as again:
+        add(again, "c")
+        assert judge(again, "mine") == ["c"]
+        # A number that is given again, as the version that had it is gone.
+        versions.activate(kept.collection, both)
+        again.note_current()
+        (kept.collection / "versions" / "00000003.json").unlink()
+        (kept.collection / "versions" / "00000002.json").unlink()
+        add(again, "d")
+        assert versions.numbers(kept.collection) == [1, 2]
+        assert judge(again, "mine") == ["d"]
+
+
 def test_a_kill_between_judging_and_delivery_loses_no_match_and_makes_none_twice(kept: Store) -> None:
     kept.create(asked("hooked", webhook=HOOK), b"", existing=True)
     before = search(kept, "hooked")

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine import version_lock, versions
+from engine import versions
 from engine.corpus import open_corpus
 from engine.entries import PartEntry
 from engine.errors import NotFound, Unavailable
 from engine.types import Floats
-from spr.v1.admin_service_pb2 import DeleteVideos, SubmitJobRequest
 from tests.trainer.library import living
 from tests.trainer.library.living import Content, Searcher, collection, copied, ingested, parts_of, store
 from trainer.generation.build import BuildConfig, build
@@ -23,10 +22,6 @@ from trainer.library.compacting import compact, tidy
 from trainer.library.deleting import delete
 from trainer.library.kits import Kits
 from trainer.library.policy import MOST
-from trainer.library.purging import purge
-from trainer.library.roots import Roots
-from trainer.library.tasks import Task
-from trainer.library.work import Work
 from workers.index.effort import Effort
 from workers.index.part import DIRECTORY, IndexPart
 from workers.index.vectors import vectors_of
@@ -156,45 +151,6 @@ def test_deleted_videos_do_not_come_back_with_the_next_build(path: Path) -> None
     delete(path, ["v01"])
     build(BuildConfig(collection=path, device="cpu"))
     assert "v01" not in living.living(path)
-
-
-def test_a_purge_leaves_no_row_in_any_part_nor_in_the_feature_store(path: Path) -> None:
-    spans = {video: store(path, "r").record(video).streams["frames"] for video in VIDEOS}
-    delete(path, ["v01", "v02"])
-    _, garbage = purge(path)
-    assert not garbage.held
-    rows = np.fromfile(store(path, "r").path / "frames.bin", np.float16).reshape(-1, living.DIM)
-    erased = [video for video, (first, count) in spans.items() if not rows[first : first + count].any()]
-    assert erased == ["v01", "v02"]
-    assert all(store(path, "r").sound(video) for video in VIDEOS if video not in ("v01", "v02"))
-    corpus = open_corpus(path)
-    assert not any(part.deleted for part in corpus.version.parts)
-    assert versions.numbers(path) == [corpus.version.number]
-    listed = {part.id for part in corpus.version.parts}
-    assert {found.name for found in (path / "parts").iterdir()} == listed
-
-
-def test_a_version_that_is_held_stays_until_it_is_dropped(path: Path) -> None:
-    work = Work(Kits("cpu"), 10, Roots(None))
-    request = SubmitJobRequest(delete=DeleteVideos(video_ids=["v01"], purge=True))
-    with version_lock.held(path, versions.current(path)):
-        (outcome,) = work.do(path, [Task(1, "a", "delete", request)], lambda _: None)
-        assert not outcome.error
-        assert work.collect(path), "it is tried again"
-        assert 1 in versions.numbers(path)
-    assert not work.collect(path)
-    assert 1 not in versions.numbers(path)
-
-
-def test_a_collection_of_nothing_can_be_added_to(path: Path) -> None:
-    delete(path, list(VIDEOS))
-    purge(path)
-    assert living.living(path) == []
-    ingested(path, {"a": (1, 9)})
-    add(path, ["a"], Kits("cpu"))
-    assert living.living(path) == ["a"]
-    compact(path)
-    assert parts_of(path) == {"shard-00000": 1, "shard-00001": 0}
 
 
 def test_a_build_of_chosen_videos_keeps_what_was_added_since(path: Path) -> None:

@@ -12,7 +12,8 @@ from spr.v1.standing_service_pb2 import Match, StandingSearch
 
 FORMAT = 1
 # A batch is judged by every search with only = 0, or by that search alone. `done` is the last batch that a
-# search has judged. Of `videos` are those of the version that was last cut into batches.
+# search has judged. Of `videos` are those of the version that was last cut into batches, which `state` names;
+# `newest` is the one of the largest number ever: one of before that is served again adds nothing.
 SCHEMA = """
 create table if not exists searches (
     number  integer primary key autoincrement,
@@ -31,6 +32,7 @@ create table if not exists batches (
 ) strict;
 create table if not exists videos (id text primary key, mark text not null) strict, without rowid;
 create table if not exists state (version text not null) strict;
+create table if not exists newest (version text not null) strict;
 create table if not exists matches (
     number integer primary key autoincrement,
     search integer not null,

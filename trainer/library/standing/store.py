@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import versions
-from engine.errors import InvalidInput, NotFound, Overloaded, quoted
+from engine.errors import InvalidInput, NotFound, Overloaded, SprError, quoted
 from spr.v1.standing_service_pb2 import Match, StandingSearch
 from trainer.library.database import Database
 from trainer.library.standing.rows import FORMAT, SCHEMA, Batch, Living, Search, match_of
@@ -60,7 +60,7 @@ class Store:
                 if database.execute("select count(*) from searches").fetchone()[0] >= MOST:
                     message = f"there are {MOST} standing searches, which is the limit; delete one first"
                     raise Overloaded(message, retry_after=60.0)
-                _note(database, living)
+                _note(database, living, self._is_back(database, living.version))
                 done = database.execute(_LAST, ("batches",)).fetchone()[0]
                 add = "insert into searches (id, asked, secret, done) values (?, ?, ?, ?) returning *"
                 row = database.execute(add, (asked.id, asked.SerializeToString(), secret, done)).fetchone()
@@ -97,7 +97,7 @@ class Store:
                 return
             living = Living.of(self.collection)
             with self.database.changing() as database:
-                _note(database, living)
+                _note(database, living, self._is_back(database, living.version))
             self._noted = living.version
 
     def next_batch(self, search: Search) -> Batch | None:
@@ -142,6 +142,18 @@ class Store:
             query = f"select * from matches where {where} order by {order} limit ?"
             return [match_of(row) for row in database.execute(query, (*values, limit)).fetchall()]
 
+    def _is_back(self, database: sqlite3.Connection, version: str) -> bool:
+        """Whether a version is one of before that is served again, by a rollback say, and no new one."""
+        row = database.execute("select version from newest").fetchone()
+        newest = "" if row is None else str(row["version"])
+        if not (version and newest) or _number(version) > _number(newest):
+            return False
+        try:
+            # Where a rollback and `spr gc` took the newest one away its number is given again.
+            return versions.resolve(self.collection, str(_number(newest))) == newest
+        except SprError:
+            return False
+
     def _any(self) -> bool:
         with self.database.reading() as database:
             return database.execute("select 1 from searches limit 1").fetchone() is not None
@@ -167,18 +179,28 @@ def _same(known: Search, asked: StandingSearch) -> Search:
     return known
 
 
-def _note(database: sqlite3.Connection, living: Living) -> None:
-    """Cut what is new since the last version into batches, and remember the version's videos."""
+def _note(database: sqlite3.Connection, living: Living, back: bool) -> None:
+    """Cut what is new since the last version into batches, and remember the version's videos.
+
+    back: it is one of before, whose videos are not new.
+    """
     known = dict(database.execute("select id, mark from videos").fetchall())
     fresh = sorted(video for video, mark in living.marks.items() if known.get(video) != mark)
     gone = [(video,) for video in known.keys() - living.marks.keys()]
-    if database.execute("select 1 from searches limit 1").fetchone():
+    if not back and database.execute("select 1 from searches limit 1").fetchone():
         _cut(database, fresh, 0)
     database.executemany("delete from videos where id = ?", gone)
     rows = [(video, living.marks[video]) for video in fresh]
     database.executemany("insert or replace into videos (id, mark) values (?, ?)", rows)
     database.execute("delete from state")
     database.execute("insert into state (version) values (?)", (living.version,))
+    if not back:
+        database.execute("delete from newest")
+        database.execute("insert into newest (version) values (?)", (living.version,))
+
+
+def _number(version: str) -> int:
+    return int(version.partition("-")[0])
 
 
 def _cut(database: sqlite3.Connection, videos: Sequence[str], only: int) -> None:

@@ -168,6 +168,8 @@ def test_what_other_pages_and_scripts_send_is_refused(
 def test_sets_of_queries_are_read_from_text_and_lines_of_json(tmp_path: Path) -> None:
     (tmp_path / "q.jsonl").write_text('{"query": "a"}\n{"query": "b  c", "qid": 1}\n{"query": "a"}\n')
     assert queries_of(tmp_path / "q.jsonl") == ["a", "b c"]
+    (tmp_path / "q.txt").write_text("\ufeffa  ball\r\n\r\nb\n")
+    assert queries_of(tmp_path / "q.txt") == ["a ball", "b"]
     (tmp_path / "wrong.jsonl").write_text('{"text": "a"}\n')
     done = CliRunner().invoke(command, ["127.0.0.1:1", str(tmp_path / "wrong.jsonl")])
     assert "line 1 has no query" in str(done.exception)

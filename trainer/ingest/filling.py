@@ -4,7 +4,7 @@ import queue
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Protocol
 
 from engine.cores import cores
@@ -26,6 +26,7 @@ from trainer.ingest.texts import KEY, whole
 from trainer.ingest.tiles import Making
 from trainer.ingest.unfinished import DIRECTORY, Unfinished
 from trainer.ingest.video import Sample
+from workers.feature_store.recalling import deleted
 from workers.feature_store.store import FeatureStore
 
 # Bytes of video that take a thread about as long as it takes processes to start.
@@ -92,6 +93,8 @@ class Filling:
             job = replace(job, known=None)
         elif known is None:
             job = replace(job, away=self.storing.contents.away(info["size"]))
+            if media.uri_of(job.path) in self._deleted:
+                self._summary.warn(file.path, "it was deleted, and comes back; move it away to keep it out")
         elif (
             KEY in known.info
             and whole(self.storing.collection, known.info)
@@ -105,6 +108,11 @@ class Filling:
         self._files[job] = file
         self.meter.expect(job, info["size"])
         return job
+
+    @cached_property
+    def _deleted(self) -> set[str]:
+        """Where the files of deleted videos lay."""
+        return {record.uri for record in deleted(self._store)}
 
     def fill(self, source: Source, count: int, apart: bool | None = None) -> None:
         """Ingest what comes, `count` files at a time. apart: decode in processes; None: if it is worth it."""

@@ -5,14 +5,18 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import SprError
 from spr.v1.admin_service_pb2 import SubmitJobRequest
+from trainer.ingest import media, reader
 from trainer.ingest.scan import find
 from trainer.library.jobs import Queue
+from workers.feature_store.format import VideoRecord
+from workers.feature_store.recalling import deleted
+from workers.feature_store.store import FeatureStore
 
 _log = logging.getLogger("spr.library")
 INTERVAL = 1.0  # seconds between two looks
@@ -58,6 +62,22 @@ class Folders:
     def told(self, files: dict[Path, Stamp]) -> None:
         """Note that files were taken: `ready` returns them again only when they change."""
         self._told.update(files)
+
+
+def left_out(collection: Path, files: Collection[Path]) -> list[Path]:
+    """Return those of the files whose videos were deleted and which have not changed since, sorted."""
+    out: dict[str, VideoRecord] = {}
+    for header in (collection / "features").glob("*/store.json") if files else ():
+        with FeatureStore.open(header.parent) as store:
+            out |= {record.uri: record for record in deleted(store)}
+    return sorted(path for path in files if (uri := media.uri_of(path)) in out and _is_of(path, out[uri]))
+
+
+def _is_of(path: Path, record: VideoRecord) -> bool:
+    try:
+        return reader.stamp(path).items() <= record.info.items()
+    except OSError:
+        return False
 
 
 def request_of(path: Path, stamp: Stamp) -> SubmitJobRequest:

@@ -26,13 +26,16 @@ def follow_folders(folders: Sequence[Path], collection: Path, device: str, as_js
         from trainer.library.ingesting import add_files
         from trainer.library.kits import Kits
         from trainer.library.tasks import IN_THE_WAY
-        from trainer.library.watching import INTERVAL, Folders
+        from trainer.library.watching import INTERVAL, Folders, left_out
 
         watched, kits, told = Folders([folder.resolve() for folder in folders]), Kits(device), ""
         click.echo(f"watching {', '.join(map(str, folders))}; Ctrl-C stops", err=True)
         while True:
             ready = watched.ready()
             try:
+                for path in left_out(collection, ready):
+                    watched.told({path: ready.pop(path)})
+                    click.echo(f"left out  {path}: it was deleted; `spr add` brings it back", err=True)
                 if ready:
                     with only_writer(collection, "add", 0), contextlib.ExitStack() as stack:
                         added = add_files(collection, list(ready), kits, bar(stack))

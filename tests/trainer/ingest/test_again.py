@@ -10,6 +10,8 @@ import pytest
 from engine.errors import InvalidInput, Mismatch
 from tests.trainer.ingest.factories import regular, write_video
 from tests.trainer.ingest.levels import OPTIONS, Levels, run, store
+from trainer.library.watching import left_out
+from workers.feature_store.store import FeatureStore
 
 
 def test_unchanged_files_are_skipped_without_reading_them(tmp_path: Path, videos: Path) -> None:
@@ -73,3 +75,21 @@ def test_another_rate_is_stored_as_such_and_never_mixed(tmp_path: Path, videos: 
         run(tmp_path)
     with pytest.raises(InvalidInput, match="not between 1e-06 and 60"):
         run(tmp_path, options=replace(OPTIONS, fps=Fraction(0)))
+
+
+def test_what_was_deleted_comes_back_with_a_word_and_is_left_out_where_folders_are_watched(
+    tmp_path: Path, videos: Path
+) -> None:
+    run(tmp_path)
+    files = sorted(videos.rglob("*.*"))
+    assert left_out(tmp_path / "c", files) == []
+    with FeatureStore.open(store(tmp_path).path, "a") as features:
+        features.forget("long", deleted=True)
+    assert left_out(tmp_path / "c", files) == [videos / "long.mp4"]
+    os.utime(videos / "long.mp4", (1, 1))
+    assert left_out(tmp_path / "c", [*files, videos / "gone.mp4"]) == []
+    summary = run(tmp_path)
+    assert (summary.ingested, summary.skipped) == (1, 2)
+    [told] = [one for one in summary.warnings if "deleted" in one["warning"]]
+    assert told["path"] == str(videos / "long.mp4")
+    assert not [one for one in run(tmp_path).warnings if "deleted" in one["warning"]]

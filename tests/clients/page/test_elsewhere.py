@@ -15,7 +15,6 @@ import av
 import pytest
 from click.testing import CliRunner
 
-from bench import screen
 from engine.errors import InvalidInput, Unavailable
 from spr_cli import mcp as mcp_command
 from spr_cli import search, search_pictures
@@ -211,11 +210,3 @@ def test_pictures_come_from_the_page(
     assert capsys.readouterr().out.count("\x1b]1337;File=inline=1") == len(found.moments) == 2
     search_pictures.show(found, "http://127.0.0.1:1")
     assert "no picture comes from http://127.0.0.1:1" in capsys.readouterr().err
-
-
-@pytest.mark.nightly
-def test_the_wait_for_the_screen_is_measured(page: Page, chromium: str) -> None:
-    (row,) = screen.measured(page.address + "/", ["a ball"])
-    assert 0 < row["coarse"] <= row["refined"] < 60_000
-    with pytest.raises(SystemExit, match=r"the page answers 'warm up' with: .*'nobody' is not served"):
-        screen.measured(page.address + "/?c=nobody", ["a ball"])

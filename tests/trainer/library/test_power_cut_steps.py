@@ -91,10 +91,10 @@ def test_purge(path: Path, memory: Path, most: int) -> None:
 def test_roll_back_and_collect_garbage(path: Path, memory: Path, most: int) -> None:
     ingested(path, NEW)
     add(path, NEW, Kits("cpu"))
+    versions.activate(path, versions.resolve(path, "1"))
     delete(path, ["b"])
-    after = {**BUILT, **NEW}
-    left = {video: content for video, content in after.items() if video != "b"}
-    look = Looking(path, {1: BUILT, 2: after, 3: left})
+    left = {video: content for video, content in BUILT.items() if video != "b"}
+    look = Looking(path, {1: BUILT, 2: {**BUILT, **NEW}, 3: left})
 
     def run(recording: Recording) -> None:
         versions.activate(path, versions.resolve(path, "1"))
@@ -104,7 +104,8 @@ def test_roll_back_and_collect_garbage(path: Path, memory: Path, most: int) -> N
 
     def check(found: Path, state: State) -> None:
         assert look.whole(found) in ((1,) if state.acknowledged else (1, 3))
-        assert len(state.acknowledged) < 2 or versions.numbers(found) == [1]
+        # The largest number stays, so that none is given twice.
+        assert len(state.acknowledged) < 2 or versions.numbers(found) == [1, 3]
         collect_garbage(found, 1)
         assert verify(found) == []
         look.goes_on(found)

@@ -104,12 +104,17 @@ def answers(
 
 def latency(shard: IndexPart, effort: Effort, queries: Floats, runs: int) -> Laps:
     """Time single queries."""
+    return laps(asking(shard, effort, queries), runs, warm=min(len(queries), 64), seconds=15)
 
-    def search(run: int) -> None:
+
+def asking(shard: IndexPart, effort: Effort, queries: Floats) -> Callable[[int], object]:
+    """Return what searches one query, the next one in each run."""
+
+    def search(run: int) -> object:
         row = run % len(queries)
-        shard.search(queries[row : row + 1], DEPTH, effort.nprobe or None, effort.factor or None)
+        return shard.search(queries[row : row + 1], DEPTH, effort.nprobe or None, effort.factor or None)
 
-    return laps(search, runs, warm=min(len(queries), 64), seconds=15)
+    return search
 
 
 def size_mb(folder: Path, *names: str) -> float:

@@ -1,8 +1,10 @@
 """Medians of many runs after a warm-up, in milliseconds."""
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,3 +42,23 @@ def laps(work: Callable[[int], Any], runs: int, *, warm: int = 2, seconds: float
         if time.perf_counter() > ends and run >= 2:
             break
     return Laps(tuple(sorted(values)))
+
+
+def in_turn(
+    works: Sequence[Callable[[int], Any]], runs: int, *, rounds: int = 8, warm: int = 16
+) -> list[Laps]:
+    """Time works that are compared with one another: in each round a few runs of each, `runs` in all.
+
+    A machine's speed drifts within minutes: so it is the same for all of them. warm: runs of every round
+    that do not count.
+    """
+    values: list[list[float]] = [[] for _ in works]
+    each = math.ceil(runs / rounds)
+    for start in range(0, runs, each):
+        for found, work in zip(values, works, strict=True):
+            found += laps(partial(_from, work, start), each, warm=warm).values
+    return [Laps(tuple(sorted(found))) for found in values]
+
+
+def _from(work: Callable[[int], Any], start: int, run: int) -> Any:
+    return work(start + run)

@@ -1,7 +1,8 @@
 """What a search costs when the corpus grows, at the same recall."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -11,6 +12,7 @@ from bench import corpus as corpora
 from bench import indexes
 from bench.indexes import GroundTruth
 from bench.results import Figure, Outcome, Setup
+from bench.timing import Laps, in_turn
 from engine.types import Floats, Hits
 from workers.index.effort import Effort
 from workers.index.factory import recipe
@@ -26,15 +28,25 @@ _FIRST = Effort(factor=4, nprobe=16)
 PUBLISHED = 383_828
 
 
+@dataclass(frozen=True, slots=True)
+class _Grown:
+    """What was built of a size. about: its figures but for the latency."""
+
+    segments: int
+    search: Callable[[int], object]
+    effort: Effort
+    about: dict[str, float | int | str]
+
+
 def run(setup: Setup) -> Outcome:
-    """Build what `--index auto` picks for one shard of every size, and ask it at its recall."""
-    sizes = setup.sizes
-    rows: list[Figure] = []
-    for segments in sorted(sizes.segments):
-        before = [row for row in rows if row.more["nprobe"]]
-        first = Effort(*(int(before[-1].more[name]) for name in ("factor", "nprobe"))) if before else _FIRST
-        rows.append(_size(setup, segments, first))
-    reached = {int(row.more["segments"]): row.value for row in rows}
+    """Build what `--index auto` picks for one shard of every size, and ask all at their recall, in turn."""
+    grown: list[_Grown] = []
+    for segments in sorted(setup.sizes.segments):
+        before = [one.effort for one in grown if one.effort.nprobe]
+        grown.append(_grown(setup.sizes.dim, segments, before[-1] if before else _FIRST))
+    taken = in_turn([one.search for one in grown], setup.sizes.runs)
+    rows = [_row(one, laps) for one, laps in zip(grown, taken, strict=True)]
+    reached = {one.segments: laps.median for one, laps in zip(grown, taken, strict=True)}
     small, large = min(reached, key=lambda n: abs(n - PUBLISHED)), max(reached)
     if large > small:
         growth, more = reached[large] / reached[small], {"from": small, "to": large}
@@ -43,13 +55,18 @@ def run(setup: Setup) -> Outcome:
     notes = [
         "A corpus grows in videos of the same lengths, and the number of things to be seen grows with them. "
         "Every size tries just hard enough for a recall of 0.99.",
-        "Vectors are not kept: a sample is made to train on, then all to fill.",
+        "Vectors are not kept: a sample is made to train on, then all to fill. All sizes are asked in turn.",
     ]
     return Outcome(rows, notes)
 
 
-def _size(setup: Setup, segments: int, first: Effort) -> Figure:
-    dim = setup.sizes.dim
+def _row(grown: _Grown, taken: Laps) -> Figure:
+    more = grown.about | {"p99_ms": taken.share(0.99)}
+    label = f"{grown.segments:,} segments"
+    return Figure(f"segments_{grown.segments}", label, "ours", taken.median, more=more)
+
+
+def _grown(dim: int, segments: int, first: Effort) -> _Grown:
     counts = corpora.videos_for(segments)
     made = recipe("auto", dim, segments)
     wanted = np.sort(np.random.default_rng(0).choice(segments, made.sample, replace=False))
@@ -70,18 +87,16 @@ def _size(setup: Setup, segments: int, first: Effort) -> Figure:
     first = Effort(min(first.factor, usual.factor), min(first.nprobe, shard.partitions))
     effort = indexes.effort_for(shard, made, rows_of, by, first)
     found = indexes.answers(shard, effort, rows_of, asked)
-    taken = indexes.latency(shard, effort, asked.queries, setup.sizes.runs)
-    more: dict[str, float | int | str] = {
+    about: dict[str, float | int | str] = {
         "segments": segments,
         "index": "auto",
         "factory": made.label,
         "recall@200": asked.recall(found, indexes.DEPTH),
-        "p99_ms": taken.share(0.99),
         "build_s": seconds - blocks.seconds,
         "factor": effort.factor,
         "nprobe": effort.nprobe,
     }
-    return Figure(f"segments_{segments}", f"{segments:,} segments", "ours", taken.median, more=more)
+    return _Grown(segments, indexes.asking(shard, effort, asked.queries), effort, about)
 
 
 class _Fed:

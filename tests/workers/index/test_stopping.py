@@ -198,13 +198,27 @@ class _Told(Originals):
         return np.asarray(self._scores[rows])
 
 
+def test_a_rest_that_is_not_worth_a_step_is_scored_with_the_others(
+    index: Any, queries: Floats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    originals = _Counted(_faiss.downcast_index(index.refine_index))
+    search = stopping.of(index, originals)
+    assert search is not None
+    scored: list[int] = []
+    monkeypatch.setattr(originals, "scores", lambda query, rows: scored.append(len(rows)))
+    monkeypatch.setattr(stopping, "AT_ONCE", 8 * K)
+    search.search(queries[:1], K, 8 * K + 4, LISTS // 2)
+    assert (originals.read, scored) == (8 * K + 4, [])
+
+
 def test_of_equal_rows_at_the_cut_the_first_is_found(index: Any) -> None:
     estimates = np.array([0.65, 0.6, 0.55, 0.54, 0.53, 0.5, 0.5, *np.linspace(0.4, 0.1, 13)], np.float32)
     found = estimates - 0.1
     found[[0, 1, 5, 6]] = 0.9, 0.85, 0.8, 0.8
     # FAISS orders candidates of one estimate as it likes; after six it is asked whether to go on.
     rows = np.arange(len(found))[::-1].copy()
-    search = stopping.Stopping(index.base_index, _Told(found[::-1].copy()))
+    search = stopping.of(index, _Told(found[::-1].copy()))
+    assert search is not None
     scores, best = search._best(np.zeros((1, DIM), np.float32), rows, estimates, 3)
     assert best.tolist() == [19, 18, 13]
     assert scores.tolist() == found[[0, 1, 6]].tolist()

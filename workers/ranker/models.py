@@ -76,7 +76,7 @@ class Models:
     @property
     def shards(self) -> list[str]:
         """Names of the version's shards that are held."""
-        there = {self.corpus.catalogue.shards[ordinal] for ordinal in np.flatnonzero(self.held)}
+        there = np.unique(self.corpus.catalogue.shards[self.held])
         return [shard.name for number, shard in enumerate(self.version.shards) if number in there]
 
     @property

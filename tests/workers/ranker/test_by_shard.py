@@ -134,6 +134,8 @@ def test_a_worker_holds_what_its_entry_names_and_refuses_the_rest(world: World) 
     about = of_one.about()
     assert (list(about.shards), about.videos) == ([SHARDS[1]], 4)
     assert list(of_all.about().shards) == SHARDS
+    about.fault = "what one caller writes is not told to others"
+    assert not of_one.about().fault
     with pytest.raises(Mismatch, match="holds shard-00001"):
         of_one.models.check_held(np.array([1, 0]))
     with pytest.raises(Mismatch, match="encodes nothing"):

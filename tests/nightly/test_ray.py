@@ -103,7 +103,7 @@ def begun(root: Path, into: Path, address: str) -> "subprocess.Popen[str]":
 
 
 def check_whole(root: Path, into: Path) -> None:
-    check_same(into, root / "whole")
+    check_same(into, root / "whole", killed=True)
     counts = lines(into)
     assert (len(counts), set(counts.values())) == (VIDEOS, {1})
 

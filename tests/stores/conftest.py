@@ -1,3 +1,4 @@
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -5,16 +6,23 @@ import pytest
 from tests.stores.server import Store, s3
 
 
-@pytest.fixture(scope="package")
-def store() -> Iterator[Store]:
+@contextlib.contextmanager
+def running() -> Iterator[Store]:
+    """Run a server that this process and its children find."""
     with pytest.MonkeyPatch.context() as patch:
-        running = Store()
-        for name, value in running.environment.items():
+        found = Store()
+        for name, value in found.environment.items():
             patch.setenv(name, value)
         s3().clear_instance_cache()
-        yield running
+        yield found
         s3().clear_instance_cache()
-        running.stop()
+        found.stop()
+
+
+@pytest.fixture(scope="package")
+def store() -> Iterator[Store]:
+    with running() as found:
+        yield found
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import InvalidInput, Mismatch, NotFound, SprError, argument
-from engine.files import make_folder, read_json, replacing, sync, this_writer, write_json
+from engine.files import make_folder, read_json, replacing, sync, write_json
+from engine.partials import partial_of
 from workers.feature_store.store import FeatureStore
 from workers.ranker.encoder.files import fingerprint_of, model_files
 
@@ -107,7 +108,7 @@ def keep_files(home: Path, folder: Path, paths: Sequence[Path], source: str) -> 
 
     A copy, since a file that is written over in place would change under all its hard links.
     """
-    partial = home.with_name(f".{home.name}.{this_writer()}.partial")
+    partial = partial_of(home)
     shutil.rmtree(partial, ignore_errors=True)
     make_folder(home.parent)
     partial.mkdir()

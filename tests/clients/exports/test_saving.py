@@ -60,6 +60,17 @@ def test_files_of_videos_have_names_of_their_own(tmp_path: Path) -> None:
             save(text, "vtt", out)
 
 
+@pytest.mark.parametrize("letter", ["ü", "u\u0308", "影", "🎬"])
+def test_videos_with_long_names_have_files(tmp_path: Path, letter: str) -> None:
+    ids = [(letter * 100)[:84] + end for end in ("a", "b")]
+    first, second = save(dict.fromkeys(ids, "x"), "edl", tmp_path)
+    assert first != second
+    assert first.read_text() == second.read_text() == "x"
+    # A clip's name has a rank and a span too.
+    assert max(len(name.encode()) for name in file_names(ids).values()) < 170
+    assert file_names(["u\u0308ber"])["u\u0308ber"] == "\u00fcber"
+
+
 def test_without_its_library_otio_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentimelineio", None)
     with pytest.raises(InvalidInput, match=r'pip install "spr-engine\[editors\]"'):

@@ -1,14 +1,15 @@
 """Snapshots: a version and all that it needs, copied to another place; what is there is not copied again."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from engine import parts, versions
+from engine import parts, staging, versions
 from engine.entries import Version, refuse
 from engine.errors import InvalidInput
 from engine.places import Directory, Place, open_place
 from engine.verification import verify
-from engine.version_lock import held
+from engine.version_lock import held, only_writer
 from trainer.library import judgements
 from trainer.library.contents import Item, items_of
 from trainer.library.verify import damaged
@@ -22,12 +23,13 @@ def snapshot(
     """Copy a version, the current one for "", to a directory or fsspec URL; return it and the bytes copied.
 
     The destination has the layout of a collection and becomes current at the end: an interrupted snapshot
-    leaves the one before, and goes on when it is called again. Models outside the collection are refused.
+    leaves the one before, and goes on when it is called again. Models outside the collection are refused, and
+    (Unavailable) a directory that another process writes.
     """
     found = versions.read(collection, version)
     place = open_place(destination)
     _check_apart(collection, destination)
-    with held(collection, found.id):
+    with held(collection, found.id), _alone(place):
         # A copy of what is damaged would be no backup.
         for said in damaged(collection, [found]):
             raise refuse(said)
@@ -51,6 +53,20 @@ def snapshot(
             place.write(name, content)
         place.write(versions.CURRENT, f"{found.id}\n".encode())
     return found, copied.bytes
+
+
+@contextlib.contextmanager
+def _alone(place: Place) -> Iterator[None]:
+    """Be the only writer of a place that is a directory: others would remove what no version there lists yet.
+
+    Unavailable (WRITER_RUNNING) where another process goes on writing there.
+    """
+    if not isinstance(place, Directory):
+        yield
+        return
+    with only_writer(place.path, "snapshot"):
+        staging.sweep(place.path)
+        yield
 
 
 def _check_apart(collection: Path, destination: str) -> None:

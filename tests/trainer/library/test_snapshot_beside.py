@@ -1,0 +1,54 @@
+"""A snapshot in a directory that others write too."""
+
+from pathlib import Path
+
+import pytest
+
+from engine import parts, versions
+from engine.errors import Unavailable
+from engine.partials import partial_of
+from engine.version_lock import only_writer
+from tests.trainer.library.tiny import write_part, write_version
+from trainer.generation.garbage import collect_garbage
+from trainer.library.snapshot import snapshot
+from trainer.library.verify import verify
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> Path:
+    home = tmp_path / "c"
+    home.mkdir()
+    (home / "collection.json").write_text('{"name": "tiny", "format": 1}')
+    first = write_part(home, ["a", "b", "c"])
+    one = write_version(home, [first], reason="build")
+    write_version(home, [first, write_part(home, ["d"])], parent=one.id)
+    return home
+
+
+def test_what_is_being_copied_is_no_garbage_of_the_snapshot(collection: Path, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    snapshot(collection, str(backup), "1")
+    refused = list[str]()
+
+    def collect(*_: object) -> None:
+        try:
+            with only_writer(backup, "gc", 0):
+                collect_garbage(backup, 1)
+        except Unavailable as error:
+            refused.append(error.reason)
+
+    made, _ = snapshot(collection, str(backup), on_progress=collect)
+    assert set(refused) == {"WRITER_RUNNING"}
+    assert verify(backup) == []
+    collect()
+    assert versions.current(backup) == made.id
+
+
+def test_what_a_killed_snapshot_left_goes_with_the_next(collection: Path, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    made, _ = snapshot(collection, str(backup))
+    left = partial_of(parts.directory(backup, made.parts[0].id) / "index" / "index.faiss")
+    left.parent.mkdir(exist_ok=True)
+    left.write_text("half of it")
+    snapshot(collection, str(backup))
+    assert not left.exists()

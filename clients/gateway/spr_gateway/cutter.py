@@ -138,11 +138,8 @@ class Cutter:
         )
         out.pix_fmt, out.codec_context.time_base = "yuv420p", Fraction(1, 90000)
         out.codec_context.sample_aspect_ratio = source.sample_aspect_ratio or Fraction(1)
-        # It is told of pictures alone, and has to stand in front of the first.
-        with contextlib.suppress(av.error.FFmpegError):
-            self._source.seek(source.start_time or 0, stream=source, backward=True)
-            if turned := next((frame.rotation for frame in self._source.decode(source)), 0):
-                out.set_display_rotation(turned)
+        if turned := rotation(self._source, source):
+            out.set_display_rotation(turned)
         return out
 
     def _video(self, packet: Any, start: float, end: float) -> None:
@@ -215,6 +212,15 @@ class Cutter:
             for part in self._resampler.resample(None):
                 self._target.mux(self._aac.encode(part))
             self._target.mux(self._aac.encode(None))
+
+
+def rotation(source: InputContainer, stream: VideoStream) -> int:
+    """Return by how many degrees players turn the pictures; reading goes on from anywhere."""
+    # It is told of pictures alone, and has to stand in front of the first.
+    with contextlib.suppress(av.error.FFmpegError):
+        source.seek(stream.start_time or 0, stream=stream, backward=True)
+        return next((frame.rotation for frame in source.decode(stream)), 0)
+    return 0
 
 
 def readable(source: InputContainer, *streams: Any) -> Iterator[Any]:

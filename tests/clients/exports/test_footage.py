@@ -2,7 +2,9 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import pytest
 
 from engine.errors import InvalidInput, NotFound
@@ -30,6 +32,19 @@ def test_rate_and_start_come_from_the_file(
     assert seen.label(0) == (timecode or "00:00:00:00")
     assert seen.frames == round(2 * rate)
     assert not seen.notes
+
+
+def test_films_that_lie_on_their_side_are_as_they_are_shown(tmp_path: Path) -> None:
+    lying, upright = write_film(tmp_path / "a.mp4", Fraction(25)), tmp_path / "b.mp4"
+    with av.open(lying) as source, av.open(upright, "w") as target:
+        stream: Any = target.add_stream_from_template(source.streams.video[0])
+        stream.set_display_rotation(90)
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    seen = [footage(path) for path in (lying, upright)]
+    assert [(one.width, one.height) for one in seen] == [(64, 48), (48, 64)]
 
 
 def test_what_timecodes_do_not_tell_is_said(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Snapshots: a version and all that it needs, copied to another place; what is there is not copied again."""
 
 import contextlib
+import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from trainer.library.contents import Item, items_of
 from trainer.library.verify import damaged
 
 OnProgress = Callable[[str, int, int], None]
+_LOCKLESS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
 def snapshot(
@@ -61,11 +63,15 @@ def _alone(place: Place) -> Iterator[None]:
 
     Unavailable (WRITER_RUNNING) where another process goes on writing there.
     """
-    if not isinstance(place, Directory):
-        yield
-        return
-    with only_writer(place.path, "snapshot"):
-        staging.sweep(place.path)
+    with contextlib.ExitStack() as stack:
+        if isinstance(place, Directory):
+            try:
+                stack.enter_context(only_writer(place.path, "snapshot"))
+                staging.sweep(place.path)
+            except OSError as error:
+                # A share without locks, as backups may lie on, protects nothing.
+                if error.errno not in _LOCKLESS:
+                    raise
         yield
 
 

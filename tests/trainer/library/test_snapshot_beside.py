@@ -1,5 +1,8 @@
 """A snapshot in a directory that others write too."""
 
+import errno
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -42,6 +45,17 @@ def test_what_is_being_copied_is_no_garbage_of_the_snapshot(collection: Path, tm
     assert verify(backup) == []
     collect()
     assert versions.current(backup) == made.id
+
+
+def test_a_share_without_locks_takes_snapshots(
+    collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", without)
+    snapshot(collection, str(tmp_path / "backup"))
+    assert verify(tmp_path / "backup") == []
 
 
 def test_what_a_killed_snapshot_left_goes_with_the_next(collection: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A snapshot in a directory that others write too."""
+"""A snapshot in a directory that others write too, and a check beside a garbage collection."""
 
 import errno
 import fcntl
@@ -10,6 +10,7 @@ import pytest
 from engine import parts, versions
 from engine.errors import Unavailable
 from engine.partials import partial_of
+from engine.staging import remove
 from engine.version_lock import only_writer
 from tests.trainer.library.tiny import write_part, write_version
 from trainer.generation.garbage import collect_garbage
@@ -45,6 +46,22 @@ def test_what_is_being_copied_is_no_garbage_of_the_snapshot(collection: Path, tm
     assert verify(backup) == []
     collect()
     assert versions.current(backup) == made.id
+
+
+def test_what_goes_as_garbage_while_all_is_verified_is_not_missing(collection: Path) -> None:
+    first, second = (versions.read(collection, number) for number in "12")
+    alone = write_version(collection, second.parts[1:], parent=second.id)
+    went = list[str]()
+
+    def collect(*_: object) -> None:
+        with only_writer(collection, "gc", 0):
+            went.extend(collect_garbage(collection, 1).parts)
+
+    assert verify(collection, collect) == []
+    assert went == [part.id for part in first.parts]
+    # What the version that is left lists is.
+    remove(collection, alone.parts[0].id)
+    assert len(verify(collection)) == 1
 
 
 def test_a_share_without_locks_takes_snapshots(

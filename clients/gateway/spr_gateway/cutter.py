@@ -3,13 +3,12 @@
 from __future__ import annotations  # av's classes are generic to type checkers only
 
 import contextlib
-import io
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 import av.error
@@ -88,8 +87,11 @@ class Cutter:
         self.until = -math.inf
         self._held: list[Any] = []
 
-    def run(self, start: float, end: float, out: io.BytesIO | BinaryIO) -> float | None:
-        """Write container times [start, end); return where the video begins, None where it has no picture."""
+    def run(self, start: float, end: float, size: Callable[[], int] | None = None) -> float | None:
+        """Write container times [start, end); return where the video begins, None where it has no picture.
+
+        size: tells the bytes that were written, where the terms have a limit.
+        """
         ends = time.monotonic() + self._terms.patience
         self._origin = None if self._copied else start
         begin = start - LEAD if self._copied else start
@@ -102,7 +104,7 @@ class Cutter:
                 raise DeadlineExceeded(
                     f"the clip was not made within {self._terms.patience:.0f} s; ask for a shorter one"
                 )
-            if out.tell() > self._terms.largest or not open_streams:
+            if (size is not None and size() > self._terms.largest) or not open_streams:
                 break
             stamp = packet.pts if packet.dts is None else packet.dts
             if stamp is None and packet.size:

@@ -1,8 +1,12 @@
 """Files and clips of an answer, as `spr search --format` and `--export` write them."""
 
 import csv
+import errno
 import io
 import json
+import os
+import re
+import resource
 import sys
 from collections.abc import Callable
 from fractions import Fraction
@@ -123,6 +127,21 @@ def test_a_file_that_is_cut_off_ends_no_export(tmp_path: Path) -> None:
     manifest, failed = save_clips("q", found, cuts, tmp_path / "clips", lambda _: None)
     assert not away
     assert len(manifest["clips"]) + len(failed) == 2
+
+
+def test_a_full_disk_is_told_and_leaves_no_half_of_a_clip(
+    found: SearchResult, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cuts, _, _ = excerpts(found.moments, None)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match=re.escape(os.strerror(errno.EFBIG))):
+            save_clips("q", found, cuts, tmp_path / "clips", lambda _: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list((tmp_path / "clips").iterdir())
+    assert not capfd.readouterr().err
 
 
 def _levels(frames: list[Any]) -> list[float]:

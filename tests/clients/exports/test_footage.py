@@ -78,6 +78,15 @@ def test_files_are_found_where_the_answer_or_the_folder_says(tmp_path: Path) -> 
         Finder(path)
 
 
+def test_a_copy_with_its_name_in_another_unicode_form_is_found(tmp_path: Path) -> None:
+    composed, apart = tmp_path / "\u00fc.mp4", tmp_path / "u\u0308.mp4"
+    composed.write_bytes(b"")
+    wanted = moment("a", 0, 1, uri=apart.as_uri())
+    assert Finder(tmp_path).path(wanted) == composed
+    apart.write_bytes(b"")
+    assert Finder(tmp_path).path(wanted) == apart
+
+
 def test_moments_of_files_that_are_away_are_left_out_and_said_once(tmp_path: Path) -> None:
     uri = write_film(tmp_path / "a.mp4", Fraction(25)).as_uri()
     here = [moment("a", 0.0, 0.4, 1, uri), moment("a", 0.5, 99.0, 3, uri)]

@@ -1,6 +1,7 @@
 """Moments as frames of files: what every format for editors is written from."""
 
 import os
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,7 @@ class Finder:
         if not media.is_dir():
             raise InvalidInput(f"{media} is no folder; --media names the one that holds the videos' files")
         for path in _files(media):
-            self._named.setdefault(path.name, []).append(path)
+            self._named.setdefault(_form(path.name), []).append(path)
 
     def path(self, moment: Moment) -> Path:
         """Return where the file of a moment's video is; NotFound says what helps."""
@@ -98,7 +99,8 @@ class Finder:
         return path
 
     def _one(self, video: str, name: str) -> Path:
-        found = self._named.get(name, [])
+        found = self._named.get(_form(name), [])
+        found = [path for path in found if path.name == name] or found
         if not found:
             raise NotFound(
                 f"no file below {self._media} is called {quoted(name)}, as that of video {video} is"
@@ -109,6 +111,11 @@ class Finder:
                 f"name a folder with --media that holds one of them"
             )
         return found[0]
+
+
+def _form(name: str) -> str:
+    """Return a name in one Unicode form: that of a copy on another system may be another."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _files(folder: Path) -> Iterator[Path]:

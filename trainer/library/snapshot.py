@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine import parts, staging, versions
 from engine.entries import Version, refuse
-from engine.errors import InvalidInput
+from engine.errors import InvalidInput, SprError
 from engine.places import Directory, Place, open_place
 from engine.verification import verify
 from engine.version_lock import held, only_writer
@@ -113,7 +113,17 @@ class _Copy:
             self._place.write(f"{folder}/{parts.PART}", last)
 
     def item(self, item: Item) -> None:
-        """Copy another file, unless it is there; small ones that change are written anew."""
+        """Copy another file, unless it is there; small ones that change are written anew.
+
+        What went with its video meanwhile, or with what replaced it, is left out.
+        """
+        try:
+            self._item(item)
+        except (OSError, SprError):
+            if item.lasting or item.path.exists():
+                raise
+
+    def _item(self, item: Item) -> None:
         if not item.immutable:
             self._place.write(item.name, item.path.read_bytes())
         elif self._place.sizes(item.name.rpartition("/")[0]).get(item.name) != item.path.stat().st_size:

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from engine.staging import remove
 from engine.version_lock import only_writer
 from tests.trainer.library.tiny import write_part, write_version
 from trainer.generation.garbage import collect_garbage
+from trainer.library.contents import Item, items_of
 from trainer.library.snapshot import snapshot
 from trainer.library.verify import verify
 
@@ -62,6 +64,26 @@ def test_what_goes_as_garbage_while_all_is_verified_is_not_missing(collection: P
     # What the version that is left lists is.
     remove(collection, alone.parts[0].id)
     assert len(verify(collection)) == 1
+
+
+def test_what_goes_with_its_video_during_a_snapshot_is_left_out(
+    collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [collection / folder / name for folder in ("pictures", "transcripts") for name in ("a", "b.vtt")]
+    for path in files:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x")
+
+    def listed(*of: Any) -> list[Item]:
+        found = items_of(*of)
+        for path in files[1:]:
+            path.unlink()
+        return found
+
+    monkeypatch.setattr("trainer.library.snapshot.items_of", listed)
+    snapshot(collection, str(tmp_path / "backup"))
+    kept = [path.name for path in (tmp_path / "backup").rglob("*") if path.parent.name in ("pictures",)]
+    assert (kept, verify(tmp_path / "backup")) == (["a"], [])
 
 
 def test_a_share_without_locks_takes_snapshots(

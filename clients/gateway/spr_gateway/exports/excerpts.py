@@ -1,13 +1,13 @@
 """Moments as frames of files: what every format for editors is written from."""
 
 import os
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
 from engine.errors import InvalidInput, NotFound, quoted
+from engine.printable import in_one_form
 from spr_client import Moment
 from spr_gateway.exports.footage import Footage, footage
 from trainer.ingest.errors import BadVideo
@@ -77,7 +77,7 @@ class Finder:
         if not media.is_dir():
             raise InvalidInput(f"{media} is no folder; --media names the one that holds the videos' files")
         for path in _files(media):
-            self._named.setdefault(_form(path.name), []).append(path)
+            self._named.setdefault(in_one_form(path.name), []).append(path)
 
     def path(self, moment: Moment) -> Path:
         """Return where the file of a moment's video is; NotFound says what helps."""
@@ -99,7 +99,7 @@ class Finder:
         return path
 
     def _one(self, video: str, name: str) -> Path:
-        found = self._named.get(_form(name), [])
+        found = self._named.get(in_one_form(name), [])
         found = [path for path in found if path.name == name] or found
         if not found:
             raise NotFound(
@@ -111,11 +111,6 @@ class Finder:
                 f"name a folder with --media that holds one of them"
             )
         return found[0]
-
-
-def _form(name: str) -> str:
-    """Return a name in one Unicode form: that of a copy on another system may be another."""
-    return unicodedata.normalize("NFC", name)
 
 
 def _files(folder: Path) -> Iterator[Path]:

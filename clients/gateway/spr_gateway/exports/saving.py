@@ -1,12 +1,12 @@
 """The formats by name, and the files that they become."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from engine.errors import InvalidInput
 from engine.files import replacing
+from engine.printable import in_one_form
 from spr_client import SearchResult
 from spr_gateway.exports import tables
 from spr_gateway.exports.edl import as_edl
@@ -51,7 +51,7 @@ def file_names(videos: Sequence[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     taken: set[str] = set()
     for video in videos:
-        plain = _cut(re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", video)).strip("._")) or "video"
+        plain = _cut(re.sub(r"[^\w.-]+", "_", in_one_form(video)).strip("._")) or "video"
         name, number = plain, 1
         # Some file systems do not tell capitals from small letters.
         while name.lower() in taken:

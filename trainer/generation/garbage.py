@@ -65,9 +65,9 @@ def collect_garbage(collection: Path, keep: int, spared: Set[str] = frozenset())
                     versions.path_of(collection, name).unlink()
     for folder in (versions.VERSIONS, QUANTIZERS):
         _sweep_partials(collection / folder)
-    for level in ("", "*/", "*/*/", "*/*/*/"):
+    for level in range(5):
         # Trainings and ingests write beside whoever holds the lock.
-        remove_abandoned(collection.glob(f"{level}.*{ENDING}"))
+        remove_abandoned(collection.glob(f"{level * '*/'}.*{ENDING}"))
     kept = [about for name, about in made.items() if name not in removed]
     gone, size = _collect_parts(collection, kept)
     quantizers = _collect_quantizers(collection, kept)

@@ -107,7 +107,12 @@ def test_what_killed_trainings_and_ingests_left_goes_after_a_day(tmp_path: Path)
     build(BuildConfig(collection=collection(tmp_path)))
     left = [
         partial_of(tmp_path / name)
-        for name in ("collection.json", "transcripts/0.vtt", "models/ranker/CURRENT", "models/encoder/ab/x")
+        for name in (
+            "collection.json",
+            "transcripts/0.vtt",
+            "models/ranker/CURRENT",
+            "models/ranker/ab/train/x",
+        )
     ]
     for path in left:
         path.parent.mkdir(parents=True, exist_ok=True)

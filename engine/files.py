@@ -7,20 +7,18 @@ import json
 import math
 import os
 import re
-import secrets
-import threading
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 from engine.errors import InvalidInput, SprError, Unavailable
+from engine.partials import LONGEST_NAME, partial_of
 
 # Parsed JSON takes some ten times its size in memory.
 JSON_BYTES = 512 << 20
 TOML_BYTES = 1 << 20
 TOML_DEPTH = 16
-LONGEST_NAME = 255  # bytes of a file's
 
 # A bare part begins where a word does and is taken whole: a long word is looked at once.
 _PART = r"""(?:(?<![A-Za-z0-9_-])[A-Za-z0-9_-]++|"[^"\n]*"|'[^'\n]*')"""
@@ -31,7 +29,6 @@ _LARGE = re.compile(r"[0-9]{300}|[0-9][eE]\+?[0-9]{3}")
 # What reading a value raises where it is of another shape than it should be.
 MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 _WITHOUT_NUMBER = re.compile(r"\d+ requested and \d+ written")
-_TOKEN = secrets.token_hex(4)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -49,11 +46,6 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def this_writer() -> str:
-    """Return what names this thread beside those of other machines: processes of containers have one id."""
-    return f"{os.getpid()}-{threading.get_native_id()}-{_TOKEN}"
-
-
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; sync and rename it on success, remove it on failure.
@@ -61,7 +53,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises a disk's error, also a library's own, as OSError that names a file.
     """
     make_folder(path.parent)
-    partial = path.with_name(f".{path.name}.{this_writer()}.partial")
+    partial = partial_of(path)
     try:
         with disk_errors(path):
             yield partial

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
-from engine import mirror_room, mirror_versions, names, parts, version_lock, versions
+from engine import mirror_room, mirror_versions, names, parts, staging, version_lock, versions
 from engine.catalogue import CATALOGUE
 from engine.entries import FileEntry, Version, refuse
 from engine.errors import NotFound, SprError, Unavailable
@@ -121,7 +121,7 @@ class Mirror:
         try:
             return self._completed(version, hashed)
         except OSError as error:
-            raise refusal(error, error.filename or self.home) from None
+            raise refusal(error, None if error.filename else self.home) from None
 
     def _here(self) -> str:
         """Return CURRENT's version here, else the newest of which all is here; "" without any."""
@@ -138,7 +138,7 @@ class Mirror:
         about, lacking, found = versions.read(self.home, version), dict[str, FileEntry](), list[bool]()
         if hashed or not self._is_here(about):
             with mirror_room.alone(self.home):
-                mirror_room.sweep(self.home)
+                staging.sweep(self.home)
                 for entry in about.parts:
                     self._part_json(entry.id)
                 lacking = dict(self._lacking(about, hashed))

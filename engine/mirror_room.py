@@ -61,13 +61,6 @@ def remove(*paths: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def sweep(home: Path) -> None:
-    """Remove what killed processes left."""
-    staging.sweep(home)
-    for left in (home / parts.PARTS).rglob(".*.partial"):
-        left.unlink()
-
-
 def _held(home: Path) -> set[str]:
     found, current = set[str](), versions.newest(home)
     for number in versions.numbers(home):

@@ -1,4 +1,4 @@
-"""Escapes names for a terminal: no line breaks, no control sequences."""
+"""Names as they are shown and compared: no line breaks, no control sequences, one Unicode form."""
 
 import unicodedata
 
@@ -17,6 +17,11 @@ def printable(name: str) -> str:
     two\nlines [red]\x1b[31m
     """
     return "".join(_shown(character) for character in name)
+
+
+def in_one_form(name: str) -> str:
+    """Return a name in one Unicode form: file systems have another than keyboards, and both look the same."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _shown(character: str) -> str:

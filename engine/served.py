@@ -12,6 +12,7 @@ from engine.corpus import Corpus
 from engine.errors import Mismatch, NotFound, SprError, quoted
 from engine.files import BadJson, read_json
 from engine.pipeline import Pipeline
+from engine.printable import in_one_form
 from engine.recent import Recent
 from engine.search_queue import SearchQueue
 
@@ -151,7 +152,7 @@ class Collections:
     def named(self, name: str) -> ServedCollection:
         """Return a collection by its name, the first one for ""; NotFound with the names that there are."""
         for collection in self.all:
-            if name in ("", collection.name):
+            if name == "" or in_one_form(name) == in_one_form(collection.name):
                 return collection
         there = ", ".join(repr(collection.name) for collection in self.all)
         message = f"collection {quoted(name)} is not served here; these are: {there}"

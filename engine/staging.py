@@ -11,6 +11,7 @@ from pathlib import Path
 from engine import parts
 from engine.errors import SprError, Unavailable
 from engine.files import make_folder, sync
+from engine.partials import ENDING
 from engine.verification import verify
 
 TEMPORARY = ".building-"
@@ -78,9 +79,11 @@ def remove(collection: Path, part: str) -> None:
 
 
 def sweep(collection: Path) -> None:
-    """Remove what killed processes left. The caller holds the writer's lock."""
+    """Remove what killed processes left, of copied parts too. The caller holds the writer's lock."""
     for left in (collection / parts.PARTS).glob(f"{TEMPORARY}*"):
         shutil.rmtree(left)
+    for left in (collection / parts.PARTS).rglob(f".*{ENDING}"):
+        left.unlink()
 
 
 def check_room(collection: Path, needed: int) -> None:

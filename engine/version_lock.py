@@ -33,6 +33,14 @@ def held(collection: Path, version: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def held_as(collection: Path, version: str = "") -> Iterator[str]:
+    """Hold a version named by its id or its number, the current one for "", and yield its id."""
+    name = versions.resolve(collection, version)
+    with held(collection, name):
+        yield name
+
+
+@contextlib.contextmanager
 def locked_for_removal(collection: Path, version: str) -> Iterator[bool]:
     """Try for an exclusive lock on a version; yield whether it was taken, that is, nobody holds it."""
     with _opened(versions.path_of(collection, version)) as number:

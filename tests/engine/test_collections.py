@@ -8,7 +8,8 @@ import grpc
 import pytest
 
 from engine import versions
-from engine.errors import InvalidInput
+from engine.errors import InvalidInput, NotFound
+from engine.served import Collections, ServedCollection
 from spr.v1 import admin_service_pb2 as admin_pb
 from spr.v1 import search_service_pb2 as pb
 from tests.engine.asking import TEXT, by_hand, request, rounded, rows, search
@@ -52,6 +53,14 @@ def test_an_unknown_collection_is_not_found_and_the_others_are_named(tmp_path: P
         for code, reason, message in asyncio.run(run(workers)):
             assert (code, reason) == ("NOT_FOUND", "COLLECTION_NOT_FOUND")
             assert "these are: 'default', 'lectures'" in message
+
+
+def test_a_name_is_known_in_any_unicode_form(tmp_path: Path) -> None:
+    served = Collections([ServedCollection(tmp_path / "u\u0308ber", 1), ServedCollection(tmp_path / "b", 1)])
+    assert served.named("\u00fcber") is served.named("u\u0308ber") is served.all[0]
+    assert served.named("b") is served.all[1]
+    with pytest.raises(NotFound, match="is not served here"):
+        served.named("uber")
 
 
 def test_each_collection_switches_by_itself(tmp_path: Path) -> None:

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import InvalidInput, Mismatch, NotFound, SprError, argument
-from engine.files import make_folder, read_json, replacing, sync, this_writer, write_json
+from engine.files import make_folder, read_json, replacing, sync, write_json
+from engine.partials import partial_of
+from engine.printable import in_one_form, printable
 from workers.feature_store.store import FeatureStore
 from workers.ranker.encoder.files import fingerprint_of, model_files
 
 ABOUT = "collection.json"
 FORMAT = 1
+LONGEST = 80  # characters of a collection's name
 SOURCE = "source.json"
 FRAMES = "frames"
 # Annotations that only an evaluation may open.
@@ -23,12 +26,12 @@ def describe_collection(collection: Path, name: str | None = None) -> str:
     name: gives it another. Its first name is the directory's. Mismatch for a file of another format.
     """
     path = collection / ABOUT
-    if name is not None and not (name.strip() == name and name.isprintable() and 0 < len(name) <= 80):
-        raise InvalidInput(f"--name {name!r} is no name: give 1 to 80 printable characters.")
+    if name is not None and not (name.strip() == name and name.isprintable() and 0 < len(name) <= LONGEST):
+        raise InvalidInput(f"--name {name!r} is no name: give 1 to {LONGEST} printable characters.")
     try:
         about = read_json(path, dict)
     except FileNotFoundError:
-        about = {"name": name or collection.resolve().name or "default", "format": FORMAT}
+        about = {"name": name or _name_of(collection) or "default", "format": FORMAT}
         write_json(path, about)
     if about.get("format") != FORMAT:
         raise Mismatch(
@@ -41,6 +44,17 @@ def describe_collection(collection: Path, name: str | None = None) -> str:
         about["name"] = name
         write_json(path, about)
     return str(about["name"])
+
+
+def _name_of(collection: Path) -> str:
+    """Return a name that can be typed, after a directory's; InvalidInput for one that is not Unicode."""
+    path = collection.resolve()
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        # FAISS, for one, could not open a file there.
+        raise InvalidInput(f"{printable(str(path))} is not UTF-8; name another directory.") from None
+    return in_one_form(printable(path.name))[:LONGEST].strip()
 
 
 def features_directory(collection: Path, encoder: str | None = None) -> Path:
@@ -107,7 +121,7 @@ def keep_files(home: Path, folder: Path, paths: Sequence[Path], source: str) -> 
 
     A copy, since a file that is written over in place would change under all its hard links.
     """
-    partial = home.with_name(f".{home.name}.{this_writer()}.partial")
+    partial = partial_of(home)
     shutil.rmtree(partial, ignore_errors=True)
     make_folder(home.parent)
     partial.mkdir()

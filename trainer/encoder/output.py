@@ -1,13 +1,13 @@
 """A new directory that is whole or absent."""
 
 import contextlib
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from engine.errors import InvalidInput
 from engine.files import make_folder, sync
+from engine.partials import partial_of, partials_of, remove_abandoned
 from workers.ranker.stores.checkpoint import follow_umask
 
 
@@ -22,9 +22,9 @@ def new_directory(out: Path, force: bool) -> Iterator[Path]:
     if out.exists() and not (out / "config.json").is_file() and any(out.iterdir()):
         raise InvalidInput(f"{out} is not a model's directory; --force replaces models only.")
     make_folder(out.parent)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    old = out.with_name(f".{out.name}.{os.getpid()}.old")
-    shutil.rmtree(partial, ignore_errors=True)
+    beside = out.with_name(f"old-{out.name}")
+    remove_abandoned([*partials_of(out), *partials_of(beside)])
+    partial, old = partial_of(out), partial_of(beside)
     partial.mkdir()
     try:
         yield partial

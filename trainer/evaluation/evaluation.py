@@ -9,6 +9,7 @@ from engine.errors import InvalidInput
 from engine.files import write_json
 from engine.proposals import ProposalRule
 from engine.texts import CHANNELS
+from engine.version_lock import held_as
 from trainer.collection.annotations import JudgedQuery, load_corpus, load_queries
 from trainer.evaluation.chance import corpus_beside, corpus_of
 from trainer.evaluation.matching import PROTOCOLS
@@ -157,15 +158,17 @@ def _searched(
     # torch, which a run file or a service does not need.
     from trainer.evaluation.offline import Offline, facts_of, search_offline
 
-    chosen = config.channels or CHANNELS
-    if (address := address_of(config.engine)) is not None:
-        from trainer.spread.answers import Asked, search_spread
+    chosen, address = config.channels or CHANNELS, address_of(config.engine)
+    # Parts are read as they are needed; without some, answers would be others.
+    with held_as(collection, config.version) as version:
+        if address is not None:
+            from trainer.spread.answers import Asked, search_spread
 
-        asked = Asked(collection.absolute(), config.version, chosen, config.segment_top_k, config.rule)
-        return Answered(*search_spread(asked, queries, address, on_done))
-    searched = Offline.open(collection, config.version, chosen=chosen)
-    run = search_offline(searched, queries, config.segment_top_k, on_done, config.rule)
-    return Answered(run, facts_of(searched))
+            asked = Asked(collection.absolute(), version, chosen, config.segment_top_k, config.rule)
+            return Answered(*search_spread(asked, queries, address, on_done))
+        searched = Offline.open(collection, version, chosen=chosen)
+        run = search_offline(searched, queries, config.segment_top_k, on_done, config.rule)
+        return Answered(run, facts_of(searched))
 
 
 def _existence(config: EvalConfig) -> dict[int, float]:

@@ -9,6 +9,7 @@ from engine.corpus import Corpus, open_corpus
 from engine.entries import Version
 from engine.errors import InvalidInput
 from engine.files import refusal
+from engine.partials import partials_of, remove_abandoned
 from engine.version_lock import held
 from trainer.formats.segment_rows import GROUP, batches, schema_of
 
@@ -67,11 +68,14 @@ def export(
     Mismatch for a damaged part; InvalidInput for a place that is taken, or lies in the collection.
     """
     into.check_installed()
-    if out.exists() and not (force and into.is_one(out)):
+    if out.exists() and not into.is_one(out):
+        raise InvalidInput(f"{out} exists already and is something else; choose another name, or remove it.")
+    if out.exists() and not force:
         raise InvalidInput(f"{out} exists already; give --force to {into.forced}, or another name.")
     if out.resolve().is_relative_to(collection.resolve()):
         raise InvalidInput(f"{out} lies inside the collection {collection}: choose another place.")
     corpus = open_corpus(collection, version)
+    remove_abandoned(partials_of(out))
     rows = Rows(corpus, schema_of(corpus), group, on_progress or (lambda *_: None))
     try:
         with held(collection, corpus.id):

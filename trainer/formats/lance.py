@@ -1,4 +1,8 @@
-"""Rows as a Lance data set, a directory. Its own commit makes it whole, and keeps its versions before."""
+"""Rows as a Lance data set, a directory.
+
+A new one is renamed when it is whole; of one that is there Lance's own commit makes the next version whole,
+and keeps those before.
+"""
 
 import contextlib
 import errno
@@ -7,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.errors import InvalidInput, SprError, Unavailable
+from engine.files import sync
+from engine.partials import partial_of
 from trainer.formats.export import Rows
 
 
@@ -35,9 +41,9 @@ class Lance:
 
         fresh, failed = not out.exists(), list[Exception]()
         reader = pyarrow.RecordBatchReader.from_batches(rows.schema, _kept(rows, failed))
-        with _removed_on_failure(out if fresh else None):
+        with _appearing(out) if fresh else contextlib.nullcontext(out) as made:
             try:
-                lance.write_dataset(reader, str(out), mode="create" if fresh else "overwrite")
+                lance.write_dataset(reader, str(made), mode="create" if fresh else "overwrite")
             except OSError as error:
                 raise failed[0] if failed else _refused(error, out) from error
 
@@ -52,14 +58,17 @@ def _kept(rows: Rows, failed: list[Exception]) -> Iterator[object]:
 
 
 @contextlib.contextmanager
-def _removed_on_failure(made: Path | None) -> Iterator[None]:
-    """Leave nothing of a data set that was not there before; None for one that was."""
+def _appearing(out: Path) -> Iterator[Path]:
+    """Yield where a data set is made that takes the name `out` once it is whole, and goes on failure."""
+    partial = partial_of(out)
     try:
-        yield
-    except BaseException:
-        if made is not None:
-            shutil.rmtree(made, ignore_errors=True)
-        raise
+        yield partial
+        for path in (*partial.rglob("*"), partial):
+            sync(path)
+        partial.rename(out)
+        sync(out.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _refused(error: OSError, out: Path) -> SprError:

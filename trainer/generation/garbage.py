@@ -10,6 +10,7 @@ from engine.entries import Version
 from engine.errors import InvalidInput, SprError
 from engine.files import read_name, replacing, sync
 from engine.frozen import QUANTIZERS
+from engine.partials import ENDING, remove_abandoned
 from engine.staging import remove, sweep
 from engine.version_lock import locked_for_removal
 from trainer.generation.frozen import frozen_files
@@ -39,6 +40,7 @@ def collect_garbage(collection: Path, keep: int, spared: Set[str] = frozenset())
     The current version and those of the ids `spared` count among the newest and are never removed, nor is
     the one of the largest number, or one that a process holds; the parent of the current one, to which a
     rollback leads, counts as the newest of the others. Of others than these none from before a purge stays.
+    What killed processes were writing goes too.
     The caller holds the writer's lock.
     Raises what is wrong with the current version where it cannot be read: nobody knows which parts it needs.
     Safe against a kill at any moment.
@@ -63,6 +65,9 @@ def collect_garbage(collection: Path, keep: int, spared: Set[str] = frozenset())
                     versions.path_of(collection, name).unlink()
     for folder in (versions.VERSIONS, QUANTIZERS):
         _sweep_partials(collection / folder)
+    for level in range(5):
+        # Trainings and ingests write beside whoever holds the lock.
+        remove_abandoned(collection.glob(f"{level * '*/'}.*{ENDING}"))
     kept = [about for name, about in made.items() if name not in removed]
     gone, size = _collect_parts(collection, kept)
     quantizers = _collect_quantizers(collection, kept)
@@ -107,7 +112,7 @@ def _versions(collection: Path) -> dict[str, Version]:
 def _sweep_partials(folder: Path) -> None:
     """Remove what killed writers left, and make what was removed stay so."""
     if folder.is_dir():
-        for left in folder.glob(".*.partial"):
+        for left in folder.glob(f".*{ENDING}"):
             left.unlink()
         sync(folder)
 

@@ -64,7 +64,7 @@ def migrate(collection: Path, *, keep_old: bool = False, on_progress: OnProgress
             versions.activate(collection, about.id)
             removed, notes = (False, []) if keep_old else _remove_old(collection)
     except OSError as error:
-        raise refusal(error, error.filename or collection) from error
+        raise refusal(error, None if error.filename else collection) from error
     listed = [entry.id for entry in about.parts]
     seconds = round(time.monotonic() - began, 3)
     return Migration(about.id, about.number, about.videos, listed, old is not None, removed, notes, seconds)

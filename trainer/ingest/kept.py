@@ -1,9 +1,11 @@
 """What ingest keeps of videos beside their features: gone when no video has it."""
 
+import contextlib
 from pathlib import Path
 
 from trainer.ingest import texts, tiles
 from trainer.ingest.transcripts import Transcripts
+from workers.feature_store.locking import Locked, lock
 from workers.feature_store.recalling import deleted
 from workers.feature_store.store import FeatureStore
 
@@ -13,9 +15,23 @@ KINDS = ((tiles.DIRECTORY, tiles.KEY, ""), (texts.DIRECTORY, texts.KEY, ".json")
 STAYS = texts.DIRECTORY
 
 
+def sweep_alone(store: FeatureStore) -> None:
+    """Do as `sweep` for an ingest that ends, unless one with other encoders runs, whose end will."""
+    collection = store.path.parents[1]
+    with contextlib.ExitStack() as stack:
+        try:
+            for header in sorted((collection / "features").glob("*/store.json")):
+                if header.parent != store.path:
+                    stack.callback(lock(header.parent).close)
+        except Locked:
+            return
+        sweep(collection)
+
+
 def sweep(collection: Path, purged: bool = False) -> None:
     """Remove the files that no video of the collection's feature stores has.
 
+    No ingest may run meanwhile: it keeps texts and pictures before it stores their video.
     purged: deleted videos are gone for good, with their transcripts and readings of screens.
     """
     there = [kind for kind in KINDS if (collection / kind[0]).is_dir()]

@@ -56,7 +56,7 @@ def ingest(
         sweep(store.path)
         if options.share.whole:
             # Others keep texts and pictures before they store the video.
-            kept.sweep(collection)
+            kept.sweep_alone(store)
     summary.sort()
     return summary
 

@@ -25,11 +25,15 @@ _SMALL = (
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A file to copy. name: relative to the collection. immutable: the same size means the same bytes."""
+    """A file to copy. name: relative to the collection. immutable: the same size means the same bytes.
+
+    lasting: it stays as long as the version does.
+    """
 
     path: Path
     name: str
     immutable: bool = True
+    lasting: bool = True
 
 
 def items_of(collection: Path, version: Version) -> list[Item]:
@@ -80,11 +84,11 @@ def inside(name: str) -> bool:
 def _of_small(collection: Path) -> Iterator[Item]:
     for pattern in _SMALL:
         for path in sorted(collection.glob(pattern)):
-            yield Item(path, str(path.relative_to(collection)), immutable=False)
+            yield Item(path, str(path.relative_to(collection)), immutable=False, lasting=False)
 
 
 def _of_videos(collection: Path) -> Iterator[Item]:
     """Yield pictures and texts: their names are of what they show."""
     for directory, _, _ in kept.KINDS:
         for path in sorted((collection / directory).glob("[!.]*")):
-            yield Item(path, str(path.relative_to(collection)))
+            yield Item(path, str(path.relative_to(collection)), lasting=False)

@@ -1,5 +1,6 @@
 """Purging: what is deleted leaves the disk at once."""
 
+import contextlib
 from pathlib import Path
 
 from engine import versions
@@ -24,10 +25,10 @@ def purge(collection: Path, on_progress: OnProgress = nothing) -> tuple[Change, 
         worn = [part.id for part in shard.parts if part.deleted]
         if worn:
             count += compact(collection, shard.name, worn, on_progress).parts
-    for path in sorted((collection / "features").glob("*/store.json")):
-        with FeatureStore.open(path.parent, "a") as store:
-            erase(store)
-    kept.sweep(collection, purged=True)
+    with contextlib.ExitStack() as stores:
+        for path in sorted((collection / "features").glob("*/store.json")):
+            erase(stores.enter_context(FeatureStore.open(path.parent, "a")))
+        kept.sweep(collection, purged=True)
     version = _newest(open_corpus(collection))
     let_none_before_stay(collection, version)
     return Change(version, parts=count), collect_garbage(collection, 1)

@@ -1,19 +1,22 @@
 """Snapshots: a version and all that it needs, copied to another place; what is there is not copied again."""
 
-from collections.abc import Callable
+import contextlib
+import errno
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from engine import parts, versions
+from engine import parts, staging, versions
 from engine.entries import Version, refuse
-from engine.errors import InvalidInput
+from engine.errors import InvalidInput, SprError
 from engine.places import Directory, Place, open_place
 from engine.verification import verify
-from engine.version_lock import held
+from engine.version_lock import held, only_writer
 from trainer.library import judgements
 from trainer.library.contents import Item, items_of
 from trainer.library.verify import damaged
 
 OnProgress = Callable[[str, int, int], None]
+_LOCKLESS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
 def snapshot(
@@ -22,12 +25,13 @@ def snapshot(
     """Copy a version, the current one for "", to a directory or fsspec URL; return it and the bytes copied.
 
     The destination has the layout of a collection and becomes current at the end: an interrupted snapshot
-    leaves the one before, and goes on when it is called again. Models outside the collection are refused.
+    leaves the one before, and goes on when it is called again. Models outside the collection are refused, and
+    (Unavailable) a directory that another process writes.
     """
     found = versions.read(collection, version)
     place = open_place(destination)
     _check_apart(collection, destination)
-    with held(collection, found.id):
+    with held(collection, found.id), _alone(place):
         # A copy of what is damaged would be no backup.
         for said in damaged(collection, [found]):
             raise refuse(said)
@@ -51,6 +55,24 @@ def snapshot(
             place.write(name, content)
         place.write(versions.CURRENT, f"{found.id}\n".encode())
     return found, copied.bytes
+
+
+@contextlib.contextmanager
+def _alone(place: Place) -> Iterator[None]:
+    """Be the only writer of a place that is a directory: others would remove what no version there lists yet.
+
+    Unavailable (WRITER_RUNNING) where another process goes on writing there.
+    """
+    with contextlib.ExitStack() as stack:
+        if isinstance(place, Directory):
+            try:
+                stack.enter_context(only_writer(place.path, "snapshot"))
+                staging.sweep(place.path)
+            except OSError as error:
+                # A share without locks, as backups may lie on, protects nothing.
+                if error.errno not in _LOCKLESS:
+                    raise
+        yield
 
 
 def _check_apart(collection: Path, destination: str) -> None:
@@ -91,7 +113,17 @@ class _Copy:
             self._place.write(f"{folder}/{parts.PART}", last)
 
     def item(self, item: Item) -> None:
-        """Copy another file, unless it is there; small ones that change are written anew."""
+        """Copy another file, unless it is there; small ones that change are written anew.
+
+        What went with its video meanwhile, or with what replaced it, is left out.
+        """
+        try:
+            self._item(item)
+        except (OSError, SprError):
+            if item.lasting or item.path.exists():
+                raise
+
+    def _item(self, item: Item) -> None:
         if not item.immutable:
             self._place.write(item.name, item.path.read_bytes())
         elif self._place.sizes(item.name.rpartition("/")[0]).get(item.name) != item.path.stat().st_size:

@@ -1,11 +1,12 @@
 """Verifying: every byte of every version, part, quantizer and model of a collection, and of its features."""
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from engine import parts, versions
 from engine.entries import EncoderEntry, ModelEntry, Version, refuse
-from engine.errors import SprError
+from engine.errors import NotFound, SprError
 from engine.files import refusal, sha256
 from engine.verification import verify as verify_files
 from trainer.generation.frozen import frozen_files
@@ -21,7 +22,8 @@ OnProgress = Callable[[str, int, int], None]
 def verify(collection: Path, on_progress: OnProgress | None = None) -> list[str]:
     """Return a sentence for everything that is damaged or missing, none if all is whole.
 
-    NotFound where the collection has no version at all.
+    What goes meanwhile with its versions, as garbage, is not missing. NotFound where the collection has no
+    version at all.
     """
     tell = on_progress or (lambda *_: None)
     versions.current(collection)
@@ -33,9 +35,11 @@ def verify(collection: Path, on_progress: OnProgress | None = None) -> list[str]
     listed = {entry.id: entry for version in found.values() for entry in version.parts}
     for done, part in enumerate(sorted(listed)):
         tell("parts", done, len(listed))
-        said += _trying(_verify_part, collection, part, listed[part].sha256)
+        wrong = _trying(_verify_part, collection, part, listed[part].sha256)
+        if wrong and any(entry.id == part for one in _there(collection, found) for entry in one.parts):
+            said += wrong
     tell("parts", len(listed), len(listed))
-    readable = list(found.values())
+    readable = _there(collection, found)
     said += [f"{path} is missing: restore it from a snapshot." for path in _missing(collection, readable)]
     said += damaged(collection, readable)
     said += [line for path in sorted((collection / "features").glob("[!.]*")) for line in _features(path)]
@@ -57,8 +61,14 @@ def _trying(check: Callable[..., object], *arguments: object) -> list[str]:
 
 
 def _note(found: dict[str, Version], collection: Path, number: int) -> None:
-    version = versions.read(collection, str(number))
-    found[version.id] = version
+    with contextlib.suppress(NotFound):
+        version = versions.read(collection, str(number))
+        found[version.id] = version
+
+
+def _there(collection: Path, found: Mapping[str, Version]) -> list[Version]:
+    """Return those of some versions that nobody has removed: a version's file goes before its parts."""
+    return [one for one in found.values() if versions.path_of(collection, one.id).exists()]
 
 
 def _verify_part(collection: Path, part: str, checksum: str) -> None:

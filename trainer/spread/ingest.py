@@ -98,7 +98,7 @@ def _settle(paths: Sequence[Path], task: IngestTask, dim: int, summary: Summary)
         summary.notes = [*store.notices, *summary.notes]
         settle_absent(store, paths, Contents(store), summary)
         sweep(store.path)
-        kept.sweep(task.collection)
+        kept.sweep_alone(store)
     summary.sort()
 
 

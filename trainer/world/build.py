@@ -2,16 +2,17 @@
 
 import collections
 import contextlib
+import fcntl
 import multiprocessing
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.cores import cores
-from engine.errors import InvalidInput
-from engine.files import read_json, write_json
+from engine.errors import InvalidInput, Unavailable
+from engine.files import make_folder, read_json, write_json
 from trainer.collection.annotations import JudgedQuery
 from trainer.world import speak
 from trainer.world.annotate import annotate
@@ -21,6 +22,7 @@ from trainer.world.planner import plan_video
 from trainer.world.profile import PLAIN, Profile
 
 FORMAT = 1
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +48,38 @@ def build_world(
     profile: what is filmed and asked. aloud: lines are spoken in place of subtitles. Finished videos of the
     same world are kept. workers: processes, 0 for one a CPU; the bytes do not depend on it. progress: told of
     each finished video and of the frames of the whole world. Raises InvalidInput if `out` holds another
-    world, Unavailable without a voice.
+    world, Unavailable without a voice, or where another process renders into it.
     """
     plans = [plan_video(seed, index, profile) for index in range(videos)]
     total = sum(plan.frames for plan in plans)
     if aloud:
         speak.check()
-    _prepare(out, plans, seed, profile)
-    with contextlib.closing(_filmed(plans, out / "videos", workers or cores(), aloud)) as films:
-        for finished in films:
-            if progress:
-                progress(finished, total)
-    queries = annotate(plans, seed, out, profile)
-    world = _world(plans, seed, queries)
-    if profile is not PLAIN:
-        world |= _composition(plans, queries, profile)
-    write_json(out / "world.json", world)
+    with _alone(out):
+        _prepare(out, plans, seed, profile)
+        with contextlib.closing(_filmed(plans, out / "videos", workers or cores(), aloud)) as films:
+            for finished in films:
+                if progress:
+                    progress(finished, total)
+        queries = annotate(plans, seed, out, profile)
+        world = _world(plans, seed, queries)
+        if profile is not PLAIN:
+            world |= _composition(plans, queries, profile)
+        write_json(out / "world.json", world)
     return world
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Be the only process that renders there: what killed ones left is removed."""
+    make_folder(out)
+    with (out / _LOCK).open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Unavailable(
+                f"another process renders into {out}; wait for it to end, or stop it."
+            ) from None
+        yield
 
 
 def _prepare(out: Path, plans: list[VideoPlan], seed: int, profile: Profile) -> None:

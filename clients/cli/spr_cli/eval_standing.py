@@ -45,13 +45,15 @@ def command(collection: Path, truth: Path, precisions: tuple[float, ...], device
     \b
     spr eval standing --collection c --truth c/annotations/test.json
     """
+    from engine.version_lock import held_as
     from spr_cli.output import print_json, print_table
     from trainer.collection.annotations import load_queries
     from trainer.evaluation.offline import Offline
     from trainer.evaluation.standing import reached
 
     queries = load_queries(truth)
-    found = reached(Offline.open(collection, device=device), queries, precisions)
+    with held_as(collection) as version:
+        found = reached(Offline.open(collection, version, device), queries, precisions)
     if as_json:
         print_json([dataclasses.asdict(one) for one in found])
         return

@@ -153,15 +153,20 @@ def _spread(
 def _dealt(
     collection: Path, found: "Survey", options: "IngestOptions", encoders: Iterable[Path]
 ) -> "list[VideoFile]":
-    """Return the files that this run ingests."""
+    """Return the files that this run ingests; Unavailable where another one runs."""
     from trainer.ingest.dealing import deal
+    from workers.feature_store.locking import lock
     from workers.feature_store.store import FeatureStore
     from workers.ranker.encoder.files import fingerprint_of
 
     files, store = found.found[: options.limit or None], None
-    if not options.share.whole:
-        path = collection / "features" / features_of(*map(fingerprint_of, encoders))
-        store = FeatureStore.open(path) if (path / "store.json").exists() else None
+    path = collection / "features" / features_of(*map(fingerprint_of, encoders))
+    if (path / "store.json").exists():
+        if options.share.whole:
+            # What comes first, transcribing and reading, may take hours.
+            lock(path).close()
+        else:
+            store = FeatureStore.open(path)
     return deal(files, store, options.share)[0]
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import sys
 
 import click
@@ -39,6 +40,8 @@ def command(address: str, admin: str, page: str, config: bool) -> None:
         raise InvalidInput(
             f'spr mcp needs {error.name}; install it with: pip install "spr-engine[mcp]"'
         ) from None
+    # A thread waits for the next line, and asyncio, asked by Ctrl-C, for that thread.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     serve([address], admin, page)
 
 

@@ -6,7 +6,6 @@ import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 from av.container import InputContainer
@@ -53,8 +52,11 @@ def cut(path: Path, start: float, end: float) -> Clip:
     return Clip(out.getvalue(), made.offset, made.probe)
 
 
-def cut_to(out: io.BytesIO | BinaryIO, path: Path, start: float, end: float, terms: Terms) -> Cut:
-    """Write seconds [start, end) of a file as an MP4. Raises BadVideo, NotFound where it has no pictures."""
+def cut_to(out: io.BytesIO | Path, path: Path, start: float, end: float, terms: Terms) -> Cut:
+    """Write seconds [start, end) of a file as an MP4. Raises BadVideo, NotFound where it has no pictures.
+
+    Raises OSError where the disk does not let it write `out`.
+    """
     end = min(end, start + terms.longest)
     with opened(path) as source:
         stream = video_stream(source, path)
@@ -64,9 +66,11 @@ def cut_to(out: io.BytesIO | BinaryIO, path: Path, start: float, end: float, ter
             copied = copied and about.how != "convert"
         else:
             copied = copied and _lead(source, stream, zero + start) <= terms.near
-        with av.open(out, "w", format="mp4", options=dict(terms.container)) as target:
+        # A name that is not absolute may begin as that of a protocol does.
+        name = str(out.absolute()) if isinstance(out, Path) else out
+        with av.open(name, "w", format="mp4", options=dict(terms.container)) as target:
             cutter = Cutter(source, target, stream, copied, terms)
-            first = cutter.run(zero + start, zero + end, out)
+            first = cutter.run(zero + start, zero + end, out.tell if isinstance(out, io.BytesIO) else None)
     # Of a copy it may be the key frame alone: a span behind the last picture has none.
     if first is None or cutter.until < zero + start:
         raise NotFound("it has no pictures there", "NO_PICTURE")

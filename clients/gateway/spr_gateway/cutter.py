@@ -3,13 +3,12 @@
 from __future__ import annotations  # av's classes are generic to type checkers only
 
 import contextlib
-import io
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 import av.error
@@ -88,8 +87,11 @@ class Cutter:
         self.until = -math.inf
         self._held: list[Any] = []
 
-    def run(self, start: float, end: float, out: io.BytesIO | BinaryIO) -> float | None:
-        """Write container times [start, end); return where the video begins, None where it has no picture."""
+    def run(self, start: float, end: float, size: Callable[[], int] | None = None) -> float | None:
+        """Write container times [start, end); return where the video begins, None where it has no picture.
+
+        size: tells the bytes that were written, where the terms have a limit.
+        """
         ends = time.monotonic() + self._terms.patience
         self._origin = None if self._copied else start
         begin = start - LEAD if self._copied else start
@@ -102,7 +104,7 @@ class Cutter:
                 raise DeadlineExceeded(
                     f"the clip was not made within {self._terms.patience:.0f} s; ask for a shorter one"
                 )
-            if out.tell() > self._terms.largest or not open_streams:
+            if (size is not None and size() > self._terms.largest) or not open_streams:
                 break
             stamp = packet.pts if packet.dts is None else packet.dts
             if stamp is None and packet.size:
@@ -138,11 +140,8 @@ class Cutter:
         )
         out.pix_fmt, out.codec_context.time_base = "yuv420p", Fraction(1, 90000)
         out.codec_context.sample_aspect_ratio = source.sample_aspect_ratio or Fraction(1)
-        # It is told of pictures alone, and has to stand in front of the first.
-        with contextlib.suppress(av.error.FFmpegError):
-            self._source.seek(source.start_time or 0, stream=source, backward=True)
-            if turned := next((frame.rotation for frame in self._source.decode(source)), 0):
-                out.set_display_rotation(turned)
+        if turned := rotation(self._source, source):
+            out.set_display_rotation(turned)
         return out
 
     def _video(self, packet: Any, start: float, end: float) -> None:
@@ -215,6 +214,15 @@ class Cutter:
             for part in self._resampler.resample(None):
                 self._target.mux(self._aac.encode(part))
             self._target.mux(self._aac.encode(None))
+
+
+def rotation(source: InputContainer, stream: VideoStream) -> int:
+    """Return by how many degrees players turn the pictures; reading goes on from anywhere."""
+    # It is told of pictures alone, and has to stand in front of the first.
+    with contextlib.suppress(av.error.FFmpegError):
+        source.seek(stream.start_time or 0, stream=stream, backward=True)
+        return next((frame.rotation for frame in source.decode(stream)), 0)
+    return 0
 
 
 def readable(source: InputContainer, *streams: Any) -> Iterator[Any]:

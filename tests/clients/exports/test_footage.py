@@ -2,7 +2,9 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import pytest
 
 from engine.errors import InvalidInput, NotFound
@@ -30,6 +32,19 @@ def test_rate_and_start_come_from_the_file(
     assert seen.label(0) == (timecode or "00:00:00:00")
     assert seen.frames == round(2 * rate)
     assert not seen.notes
+
+
+def test_films_that_lie_on_their_side_are_as_they_are_shown(tmp_path: Path) -> None:
+    lying, upright = write_film(tmp_path / "a.mp4", Fraction(25)), tmp_path / "b.mp4"
+    with av.open(lying) as source, av.open(upright, "w") as target:
+        stream: Any = target.add_stream_from_template(source.streams.video[0])
+        stream.set_display_rotation(90)
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    seen = [footage(path) for path in (lying, upright)]
+    assert [(one.width, one.height) for one in seen] == [(64, 48), (48, 64)]
 
 
 def test_what_timecodes_do_not_tell_is_said(tmp_path: Path) -> None:
@@ -61,6 +76,15 @@ def test_files_are_found_where_the_answer_or_the_folder_says(tmp_path: Path) -> 
         Finder(tmp_path).path(named)
     with pytest.raises(InvalidInput, match="is no folder"):
         Finder(path)
+
+
+def test_a_copy_with_its_name_in_another_unicode_form_is_found(tmp_path: Path) -> None:
+    composed, apart = tmp_path / "\u00fc.mp4", tmp_path / "u\u0308.mp4"
+    composed.write_bytes(b"")
+    wanted = moment("a", 0, 1, uri=apart.as_uri())
+    assert Finder(tmp_path).path(wanted) == composed
+    apart.write_bytes(b"")
+    assert Finder(tmp_path).path(wanted) == apart
 
 
 def test_moments_of_files_that_are_away_are_left_out_and_said_once(tmp_path: Path) -> None:

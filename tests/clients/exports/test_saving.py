@@ -1,8 +1,12 @@
 """Files and clips of an answer, as `spr search --format` and `--export` write them."""
 
 import csv
+import errno
 import io
 import json
+import os
+import re
+import resource
 import sys
 from collections.abc import Callable
 from fractions import Fraction
@@ -60,6 +64,17 @@ def test_files_of_videos_have_names_of_their_own(tmp_path: Path) -> None:
             save(text, "vtt", out)
 
 
+@pytest.mark.parametrize("letter", ["ü", "u\u0308", "影", "🎬"])
+def test_videos_with_long_names_have_files(tmp_path: Path, letter: str) -> None:
+    ids = [(letter * 100)[:84] + end for end in ("a", "b")]
+    first, second = save(dict.fromkeys(ids, "x"), "edl", tmp_path)
+    assert first != second
+    assert first.read_text() == second.read_text() == "x"
+    # A clip's name has a rank and a span too.
+    assert max(len(name.encode()) for name in file_names(ids).values()) < 170
+    assert file_names(["u\u0308ber"])["u\u0308ber"] == "\u00fcber"
+
+
 def test_without_its_library_otio_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentimelineio", None)
     with pytest.raises(InvalidInput, match=r'pip install "spr-engine\[editors\]"'):
@@ -112,6 +127,21 @@ def test_a_file_that_is_cut_off_ends_no_export(tmp_path: Path) -> None:
     manifest, failed = save_clips("q", found, cuts, tmp_path / "clips", lambda _: None)
     assert not away
     assert len(manifest["clips"]) + len(failed) == 2
+
+
+def test_a_full_disk_is_told_and_leaves_no_half_of_a_clip(
+    found: SearchResult, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cuts, _, _ = excerpts(found.moments, None)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match=re.escape(os.strerror(errno.EFBIG))):
+            save_clips("q", found, cuts, tmp_path / "clips", lambda _: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list((tmp_path / "clips").iterdir())
+    assert not capfd.readouterr().err
 
 
 def _levels(frames: list[Any]) -> list[float]:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import signal
+import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
@@ -210,3 +212,20 @@ def test_pictures_come_from_the_page(
     assert capsys.readouterr().out.count("\x1b]1337;File=inline=1") == len(found.moments) == 2
     search_pictures.show(found, "http://127.0.0.1:1")
     assert "no picture comes from http://127.0.0.1:1" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_the_tools_though_a_line_is_waited_for() -> None:
+    words = [sys.executable, "-m", "spr_cli.main", "mcp", "--address", "127.0.0.1:1"]
+    begin = {"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": begin}
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        running.stdin.write(json.dumps(asked) + "\n")
+        running.stdin.flush()
+        assert json.loads(running.stdout.readline())["id"] == 1
+        running.send_signal(signal.SIGINT)
+        try:
+            assert running.wait(30) == -signal.SIGINT
+        finally:
+            running.kill()

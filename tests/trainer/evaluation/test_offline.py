@@ -4,19 +4,23 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from engine import versions
 from engine.errors import InvalidInput
 from engine.proposals import ProposalRule
 from engine.queries import SearchOptions
+from engine.version_lock import locked_for_removal
 from spr_cli.eval import command
 from tests import numeric
 from tests.workers.ranker.factories import TEXTS, tiny_collection
 from trainer.collection.annotations import JudgedMoment, JudgedQuery, save_queries
 from trainer.evaluation import offline
+from trainer.evaluation.evaluation import EvalConfig, run_evaluation
 from trainer.evaluation.offline import Offline, search_offline
 from workers.ranker.scoring.fusion import Fusion, ScoreWeights
 from workers.ranker.scoring.relo_ranker import ReloRanker
@@ -73,6 +77,25 @@ def test_a_version_of_another_split_is_refused(collection: Path) -> None:
         search_offline(version, [JudgedQuery(1, TEXTS[0], (moment,))])
     # What has no answer asks for no video.
     assert search_offline(version, [JudgedQuery(1, TEXTS[0], ())])["refined"][1]
+
+
+def test_a_version_is_held_while_it_is_measured(
+    collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth, free = tmp_path / "val.json", list[bool]()
+    moment = JudgedMoment(1, "a", 12.0, 20.0, 40.0, TEXTS[0], 1.0, 4.0)
+    save_queries(truth, [JudgedQuery(1, TEXTS[0], (moment,))])
+
+    def search(*given: Any) -> Any:
+        with locked_for_removal(collection, versions.current(collection)) as now:
+            free.append(now)
+        return search_offline(*given)
+
+    monkeypatch.setattr(offline, "search_offline", search)
+    run_evaluation(EvalConfig(collection=collection, truth=truth, bootstrap=10))
+    assert free == [False]
+    with locked_for_removal(collection, versions.current(collection)) as now:
+        assert now
 
 
 def test_a_fitted_confidence_comes_with_its_moment(tmp_path: Path) -> None:

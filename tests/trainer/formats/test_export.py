@@ -1,6 +1,7 @@
 """A version as Parquet and Lance, read back by pyarrow: what other engines see is what a search sees."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 
 from engine.corpus import open_corpus
 from engine.errors import InvalidInput, Mismatch
+from engine.partials import partial_of, partials_of
 from spr_cli.corpus_export import command
 from tests.numeric import close
 from tests.trainer.library import living, talking
@@ -149,6 +151,31 @@ def test_a_lance_data_set_has_the_rows_of_the_file(path: Path, tmp_path: Path) -
         export(path, file / "below", Lance())
     for given in ([], ["--parquet", "a", "--lance", "b"]):
         assert "--parquet FILE or --lance" in CliRunner().invoke(command, [str(path), *given]).stderr
+
+
+@pytest.mark.parametrize("into", [Parquet(), Lance()])
+def test_a_killed_export_stands_in_nobodys_way(path: Path, tmp_path: Path, into: Format) -> None:
+    out = tmp_path / "c.out"
+
+    def killed(stage: str, done: int, total: int) -> None:
+        # As a kill finds the disk.
+        assert not out.exists()
+        (left,) = partials_of(out)
+        assert left.exists()
+
+    export(path, out, into, on_progress=killed)
+    left = partial_of(out)
+    left.mkdir()
+    os.utime(left, (0, 0))
+    export(path, out, into, force=True)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["c.out"]
+
+
+def test_what_force_does_not_replace_is_told(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.lance" / "data").mkdir(parents=True)
+    for into in (Parquet(), Lance()):
+        with pytest.raises(InvalidInput, match="is something else; choose another name, or remove it"):
+            export(path, tmp_path / "c.lance", into, force=True)
 
 
 @pytest.mark.parametrize("into", [Parquet(), Lance()])

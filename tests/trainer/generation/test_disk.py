@@ -75,6 +75,17 @@ def test_a_disk_that_is_too_small_is_told_before_the_work(
     assert stages == []
 
 
+def test_a_copy_that_finds_no_room_is_named_and_not_what_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "elsewhere/weights", None, "c/weights")
+
+    monkeypatch.setattr("trainer.generation.build.make_plan", full)
+    with pytest.raises(Unavailable, match=r"^c/weights cannot be written"):
+        build(BuildConfig(collection=tmp_path))
+
+
 def test_a_full_catalogue_is_an_error_of_the_disk(tmp_path: Path) -> None:
     import numpy as np
 

@@ -1,6 +1,7 @@
 """What no kept version lists leaves the disk, and nothing else."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from engine import versions
 from engine.corpus import open_corpus
 from engine.entries import runs_of
 from engine.errors import InvalidInput, Mismatch
+from engine.partials import partial_of
 from engine.version_lock import held, only_writer
 from engine.versions import with_shards
 from tests.trainer.generation.built import collection, parts_there
@@ -99,6 +101,28 @@ def test_what_killed_writers_left_goes_too(tmp_path: Path) -> None:
     assert parts_there(tmp_path) == report.parts
     for folder in ("versions", "quantizers"):
         assert [path.name for path in (tmp_path / folder).iterdir() if path.name.startswith(".")] == []
+
+
+def test_what_killed_trainings_and_ingests_left_goes_after_a_day(tmp_path: Path) -> None:
+    build(BuildConfig(collection=collection(tmp_path)))
+    left = [
+        partial_of(tmp_path / name)
+        for name in (
+            "collection.json",
+            "transcripts/0.vtt",
+            "models/ranker/CURRENT",
+            "models/ranker/ab/train/x",
+        )
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    collected(tmp_path, 5)
+    assert all(path.exists() for path in left)
+    for path in left:
+        os.utime(path, (0, 0))
+    collected(tmp_path, 5)
+    assert not any(path.exists() for path in left)
 
 
 def test_nothing_goes_while_the_current_version_cannot_be_read(tmp_path: Path) -> None:

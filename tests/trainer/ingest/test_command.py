@@ -15,6 +15,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from engine.errors import SprError
+from spr_cli import ingest_files
 from spr_cli.ingest import command
 from tests import apart
 from tests.trainer.ingest.factories import regular, write_video
@@ -183,6 +184,19 @@ def test_what_cannot_be_is_told_before_the_encoder_loads(world: Path, tmp_path: 
         assert isinstance(result.exception, SprError)
         assert message in str(result.exception)
     assert not (tmp_path / "c").exists()
+
+
+def test_a_second_run_is_refused_before_anything_is_transcribed(
+    whole: tuple[Path, dict[str, Any]], world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(ingest_files, "texts_first", never)
+    (store,) = (whole[0] / "features").iterdir()
+    with FeatureStore.open(store, "a"):
+        refused = spr_ingest(world, whole[0], str(world / "videos"), "--transcribe", "moonshine")
+    assert "another process is writing the feature store" in str(refused.exception)
 
 
 def test_exit_codes_and_messages(world: Path, tmp_path: Path) -> None:

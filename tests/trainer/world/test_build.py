@@ -12,7 +12,7 @@ import av
 import pytest
 from click.testing import CliRunner
 
-from engine.errors import InvalidInput
+from engine.errors import InvalidInput, Unavailable
 from spr_cli.main import cli
 from trainer.collection.annotations import load_corpus
 from trainer.ingest.sidecars import read_sidecar
@@ -92,6 +92,15 @@ def test_worlds_do_not_mix(world: Path) -> None:
         build_world(world, VIDEOS, 12, workers=1)
     with pytest.raises(InvalidInput, match="1 videos more than asked for"):
         build_world(world, VIDEOS - 1, SEED, workers=1)
+
+
+def test_one_process_renders_into_a_directory(tmp_path: Path) -> None:
+    def again(finished: Finished, total: int) -> None:
+        with pytest.raises(Unavailable, match=r"another process renders into .*; wait for it to end"):
+            build_world(tmp_path, 1, SEED, workers=1)
+
+    build_world(tmp_path, 1, SEED, workers=1, progress=again)
+    build_world(tmp_path, 1, SEED, workers=1)
 
 
 def test_a_larger_world_keeps_the_smaller_ones_videos(world: Path, tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ under a temporary name and renamed, so it is whole or absent; what is read is co
 before it is used.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +30,7 @@ from engine.files import (
     sync,
     write_json,
 )
+from engine.partials import partial_of
 from engine.values import filled
 
 Config = TypeVar("Config")
@@ -87,12 +89,7 @@ def save_model(
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise InvalidInput(f"The {kind}'s {name} has numbers that are not finite; train it again.")
     name = model_fingerprint(kind, values, encoder, tensors)
-    partial = directory.with_name(f".{directory.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     make_folder(directory.parent)
-    partial.mkdir()
-    save_tensors(tensors, partial / MODEL_FILE)
-    sync(partial / MODEL_FILE)
     card = {
         "kind": kind,
         "config": values,
@@ -100,12 +97,29 @@ def save_model(
         "fingerprint": name,
         "facts": dict(facts or {}),
     }
-    write_json(partial / CONFIG_FILE, card)
-    if directory.exists():
-        shutil.rmtree(directory)
-    partial.rename(directory)
-    sync(directory.parent)
+    with _new_directory(directory) as partial:
+        save_tensors(tensors, partial / MODEL_FILE)
+        sync(partial / MODEL_FILE)
+        write_json(partial / CONFIG_FILE, card)
     return name
+
+
+@contextlib.contextmanager
+def _new_directory(directory: Path) -> Iterator[Path]:
+    """Yield a new directory that takes the place of `directory`, an older one too, or on failure goes."""
+    partial = partial_of(directory)
+    old = partial_of(directory.with_name(f"old-{directory.name}"))
+    try:
+        partial.mkdir()
+        yield partial
+        if directory.exists():
+            # Removed first, there would be none for long, and none at all after a kill: it may be served.
+            directory.rename(old)
+        partial.rename(directory)
+        sync(directory.parent)
+    finally:
+        for left in (partial, old):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def save_tensors(

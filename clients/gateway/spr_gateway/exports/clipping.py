@@ -52,8 +52,7 @@ def _clip(cut: Excerpt, path: Path) -> Manifest:
     film, moment = cut.footage, cut.moment
     start, end = (float(film.counting.seconds(frame)) for frame in (cut.first, cut.end))
     with replacing(path) as partial:
-        with partial.open("w+b") as out:
-            made = cut_to(out, film.path, start, end, KEPT)
+        made = cut_to(partial, film.path, start, end, KEPT)
     return {
         "file": path.name,
         "rank": moment.rank,

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from engine.errors import InvalidInput, NotFound, quoted
+from engine.printable import in_one_form
 from spr_client import Moment
 from spr_gateway.exports.footage import Footage, footage
 from trainer.ingest.errors import BadVideo
@@ -76,7 +77,7 @@ class Finder:
         if not media.is_dir():
             raise InvalidInput(f"{media} is no folder; --media names the one that holds the videos' files")
         for path in _files(media):
-            self._named.setdefault(path.name, []).append(path)
+            self._named.setdefault(in_one_form(path.name), []).append(path)
 
     def path(self, moment: Moment) -> Path:
         """Return where the file of a moment's video is; NotFound says what helps."""
@@ -98,7 +99,8 @@ class Finder:
         return path
 
     def _one(self, video: str, name: str) -> Path:
-        found = self._named.get(name, [])
+        found = self._named.get(in_one_form(name), [])
+        found = [path for path in found if path.name == name] or found
         if not found:
             raise NotFound(
                 f"no file below {self._media} is called {quoted(name)}, as that of video {video} is"

@@ -9,7 +9,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from engine.errors import InvalidInput
-from spr_gateway.cutter import readable
+from spr_gateway.cutter import readable, rotation
 from spr_gateway.exports.timecode import Counting, can_drop, counted
 from trainer.ingest.container import opened, video_stream
 
@@ -22,6 +22,7 @@ REORDERED = 17
 class Footage:
     """A video file. start: timecode of its first frame, counted from midnight. frames: how many it has.
 
+    width, height: as it is shown.
     channels: of sound, 0 for none; sampled: hertz. notes: sentences on what its timecodes do not tell.
     """
 
@@ -54,8 +55,8 @@ def footage(path: Path) -> Footage:
         frames = max(1, round(_duration(container, stream) * rate))
         channels = min(2, sound.codec_context.channels) if sound else 0
         sampled = sound.codec_context.sample_rate if sound else 0
-        width, height = stream.width, stream.height
         constant = _constant(container, stream, Fraction(measured))
+        width, height = _shown(container, stream)
     if not constant:
         notes.append(
             f"{path.name} has no constant frame rate: its timecodes count {float(rate):.5g} a second"
@@ -88,6 +89,12 @@ def _duration(container: InputContainer, stream: VideoStream) -> Fraction:
     if stream.duration and stream.time_base:
         return stream.duration * stream.time_base
     return Fraction(container.duration or 0, 1_000_000)
+
+
+def _shown(container: InputContainer, stream: VideoStream) -> tuple[int, int]:
+    """Return width and height as players show them: films of telephones lie on their side."""
+    lies = rotation(container, stream) % 180 == 90
+    return (stream.height, stream.width) if lies else (stream.width, stream.height)
 
 
 def _constant(container: InputContainer, stream: VideoStream, rate: Fraction) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from engine.errors import InvalidInput
 from engine.files import replacing
+from engine.printable import in_one_form
 from spr_client import SearchResult
 from spr_gateway.exports import tables
 from spr_gateway.exports.edl import as_edl
@@ -27,6 +28,7 @@ OF_FRAMES: dict[str, Callable[[str, Sequence[Excerpt]], Text]] = {
     "edl": as_edl,
 }
 A_FILE_A_VIDEO = ("vtt", "edl")
+LONGEST = 80  # characters of a video's id in names of files, of twice as many bytes
 
 
 def save(text: Text, suffix: str, out: Path) -> list[Path]:
@@ -49,7 +51,7 @@ def file_names(videos: Sequence[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     taken: set[str] = set()
     for video in videos:
-        plain = re.sub(r"[^\w.-]+", "_", video).strip("._")[:80] or "video"
+        plain = _cut(re.sub(r"[^\w.-]+", "_", in_one_form(video)).strip("._")) or "video"
         name, number = plain, 1
         # Some file systems do not tell capitals from small letters.
         while name.lower() in taken:
@@ -58,6 +60,11 @@ def file_names(videos: Sequence[str]) -> dict[str, str]:
         taken.add(name.lower())
         names[video] = name
     return names
+
+
+def _cut(name: str) -> str:
+    """Return what of a name leaves room for a rank, a span and an ending: file systems count bytes."""
+    return name[:LONGEST].encode()[: 2 * LONGEST].decode(errors="ignore")
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,6 +1,8 @@
 """Checkpoints: fingerprints follow the bytes, and what does not match is refused by name."""
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from engine.errors import InvalidInput, Mismatch, NotFound
 from workers.ranker.model.local import make_model
 from workers.ranker.model.relo import ReloConfig
 from workers.ranker.projection.projector import Projector, ProjectorConfig
+from workers.ranker.stores import checkpoint
 from workers.ranker.stores.checkpoint import load_config, load_state, read_card, save_model, shapes_of
 
 
@@ -134,3 +137,22 @@ def test_missing_and_foreign_directories_are_named(tmp_path: Path) -> None:
     (tmp_path / "m" / "model.safetensors").unlink()
     with pytest.raises(NotFound, match=r"model\.safetensors is missing"):
         load_state(tmp_path / "m")
+
+
+def test_a_model_that_is_trained_again_is_never_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = tmp_path / "model"
+    save_model(directory, "part", Shape(8), STATE)
+    was_there = list[bool]()
+
+    def full(*_: object) -> None:
+        was_there.append((directory / "model.safetensors").is_file())
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model.safetensors")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save_tensors", full)
+        with pytest.raises(OSError, match="No space"):
+            save_model(directory, "part", Shape(8), STATE)
+    assert was_there == [True]
+    save_model(directory, "part", Shape(8), STATE)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert sorted(path.name for path in directory.iterdir()) == ["config.json", "model.safetensors"]

@@ -156,12 +156,12 @@ def test_an_address_is_no_name_and_a_name_that_nobody_gave_is_refused(shared: Cl
 
 
 def test_the_field_of_an_unknown_name_is_told(shared: Cluster) -> None:
-    part, named = pb.QueryPart(text="@ben"), pb.Example(name="ben")
+    part, named, dog = pb.QueryPart(text="@ben"), pb.Example(name="ben"), pb.Example(image=b"a dog")
     cases = [
         ("text", pb.SearchRequest(text="@ben writes")),
         ("text", pb.SearchRequest(text="is there @ben?", interpret=True)),
         ("composed.parts[1].text", composed(pb.QueryPart(text="a dog"), part)),
-        ("composed.parts[0].examples[1].name", composed(pb.QueryPart(examples=[pb.Example(image=b"a dog"), named]))),
+        ("composed.parts[0].examples[1].name", composed(pb.QueryPart(examples=[dog, named]))),
         ("composed.parts[0].text", composed(pb.QueryPart(text="@ben", examples=[named] * 10))),
     ]
 

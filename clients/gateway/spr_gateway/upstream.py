@@ -17,7 +17,7 @@ from spr.v1.admin_service_pb2_grpc import AdminServiceStub
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr.v1.standing_service_pb2 import ListMatchesRequest, ListStandingSearchesRequest, Match
 from spr.v1.standing_service_pb2_grpc import StandingServiceStub
-from spr_client import SearchError
+from spr_client import SearchError, Unavailable
 from spr_client.access import Access, Opened, Tls
 from spr_client.channels import OPTIONS, checked, target
 from spr_client.errors import from_call
@@ -79,10 +79,13 @@ class Upstream:
 
         PermissionDenied where the token may search alone.
         """
-        with _failures(self._admin_address):
-            answer = await AdminServiceStub(self._admin.now).ListCollections(
-                ListCollectionsRequest(), timeout=PATIENCE, metadata=self._access.metadata
-            )
+        try:
+            with _failures(self._admin_address):
+                answer = await AdminServiceStub(self._admin.now).ListCollections(
+                    ListCollectionsRequest(), timeout=PATIENCE, metadata=self._access.metadata
+                )
+        except Unavailable as error:
+            raise Unavailable(f"{error}; is `spr serve` running?", error.reason) from None
         return [
             {"name": one.name, "videos": one.videos, "segments": one.segments, "version": one.generation}
             for one in answer.collections

@@ -6,10 +6,11 @@ from typing import Protocol
 import grpc
 
 from engine.config import LibraryConfig, Topology
+from engine.errors import InvalidInput
 from spr.v1.search_service_pb2 import SearchRequest, SearchResponse
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr.v1.standing_service_pb2 import Match
-from spr_client import Tls, Unavailable
+from spr_client import SearchError, Tls, Unavailable
 from spr_client.access import Access, Opened
 from spr_client.channels import OPTIONS, target
 from spr_client.errors import from_call
@@ -36,7 +37,11 @@ class Asking:
         self._address = ",".join(one.front for one in topology.coordinators)
         tls = Tls(access.authority, access.certificate, access.key) if access else None
         token = topology.path.parent / library.token if access else ""
-        self._access = Access(self._address, tls, token)
+        try:
+            self._access = Access(self._address, tls, token)
+        except SearchError as error:
+            remedy = "write the file of a token that may search as token under [library]"
+            raise InvalidInput(f"{error}; {remedy}") from None
         self._own = Opened(self._access, lambda: self._access.channel(target(self._address), OPTIONS))
 
     def matches(self, search: Search, video: str, version: str, threshold: float) -> list[Match]:

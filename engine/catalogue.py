@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.entries import refuse
-from engine.errors import NotFound
+from engine.errors import NotFound, quoted
 from engine.facts import Facts
 from engine.files import MALFORMED, sync
 from engine.parts import REMEDY
@@ -143,7 +143,7 @@ class Catalogue:
         try:
             return self._ordinals[video_id]
         except KeyError:
-            message = f"Video '{video_id}' is not in this version: add it with `spr add`."
+            message = f"Video {quoted(video_id)} is not in this version: add it with `spr add`."
             raise NotFound(message, reason="VIDEO_NOT_FOUND") from None
 
     def __contains__(self, video_id: object) -> bool:

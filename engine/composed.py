@@ -94,7 +94,7 @@ class Composer:
         )
 
     async def _encoded(self, query: Query, deadline: Deadline) -> list[EncodedQuery]:
-        named = ((part, f"composed.parts[{at}]") for at, part in enumerate(query.parts))
+        named = ((part, query.field_of(at)) for at, part in enumerate(query.parts))
         return await calls.together(self._encode(part, query.options, deadline, at) for part, at in named)
 
     async def _retrieve(

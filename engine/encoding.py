@@ -37,7 +37,7 @@ class QueryEncoder:
     async def encode(self, query: Query, deadline: Deadline) -> EncodedQuery:
         """Return a query as the index and the ranker need it."""
         if query.part is not None:
-            return await self.part(query.part, query.options, deadline)
+            return await self.part(query.part, query.options, deadline, query.field_of(0))
         if query.embedding is None:
             return await self.sentence(query.text, query.options, deadline)
         # A vector has no words for the ranker to read.
@@ -46,40 +46,46 @@ class QueryEncoder:
 
     async def sentence(self, text: str, options: SearchOptions, deadline: Deadline) -> EncodedQuery:
         """Return a sentence as the index and the ranker need it; names in it are heeded."""
-        return await self.part(Part(text), options, deadline)
+        return await self.part(Part(text), options, deadline, "")
 
     async def part(
         self, part: Part, options: SearchOptions, deadline: Deadline, field: str = "composed.parts[0]"
     ) -> EncodedQuery:
         """Return what one moment shows: its text, its examples, or a weighted sum of both.
 
-        field: of the request, for errors. InvalidInput for an unknown name, NotFound for a
-        video.
+        field: of the request, for errors; "" where `text` is its whole query. InvalidInput for an
+        unknown name, NotFound for a video.
         """
+        within = f"{field}." if field else ""
         text, named = names.split(part.text) if "@" in part.text else (part.text, [])
         shown = (*part.examples, *map(Named, named))
         if not shown:
             return await self._worded(text, options, deadline)
         if len(shown) > examples.MOST:
             message = f"there are {len(shown)} examples, names included; give at most {examples.MOST}"
-            raise InvalidInput(message)
+            raise InvalidInput(message, field=f"{within}text")
+        given = len(part.examples)
         # First, since a name or an id may be wrong.
-        sources = [self._source(one) for one in shown]
+        sources = [
+            self._source(one, f"{within}examples[{place}].name" if place < given else f"{within}text")
+            for place, one in enumerate(shown)
+        ]
         try:
             seen = await self._examples(sources, deadline)
         except InvalidInput as error:
             # As the worker calls it, "examples[2].span".
-            error.field = f"{field}.{error.field.replace('.span', '.clip.span')}"
+            error.field = f"{within}{error.field.replace('.span', '.clip.span')}"
             raise
         if not text:
             return seen
         return examples.joined(await self._worded(text, options, deadline), seen, part.weight)
 
-    def _source(self, example: Example) -> Source:
+    def _source(self, example: Example, field: str) -> Source:
+        """Return where an example is found. field: of a name, for errors."""
         if isinstance(example, Clip):
             return Span(self._corpus.catalogue.ordinal(example.video), example.start, example.end)
         if isinstance(example, Named):
-            return self._names.frame(example.name, self._corpus.version)
+            return self._names.frame(example.name, self._corpus.version, field)
         assert isinstance(example, Picture)
         return example
 

@@ -60,7 +60,8 @@ def line(logger: str, message: str, level: int = logging.WARNING) -> str:
 class Writer:
     """A bounded queue of lines and the thread that writes them to a stream; `put` never blocks.
 
-    When `kept` lines are queued, new ones are dropped; their number is logged once the stream accepts again.
+    When `kept` lines are queued, or the disk is full, new ones are dropped; their number is logged once the
+    stream accepts again.
     """
 
     def __init__(self, stream: TextIO, kept: int = KEPT) -> None:
@@ -89,27 +90,44 @@ class Writer:
 def _write_all(
     stream: TextIO, lines: "queue.SimpleQueue[str | threading.Event | None]", counted: list[int]
 ) -> None:
+    out = _Out(stream)
     while (text := lines.get()) is not None:
         if isinstance(text, threading.Event):
             text.set()
             continue
-        _write(stream, text)
+        if not out.write(text):
+            counted[0] += 1
+            continue
         dropped, counted[0] = counted[0], 0
-        if dropped:
-            _write(stream, line("spr.logs", f"{dropped} lines of the log dropped: nobody read them in time"))
+        why = "nobody read them in time, or the disk is full"
+        if dropped and not out.write(line("spr.logs", f"{dropped} lines of the log dropped: {why}")):
+            counted[0] += dropped
 
 
-def _write(stream: TextIO, text: str) -> None:
-    # os.write on a file: the stream's lock would be held while its reader stalls.
-    with contextlib.suppress(OSError, ValueError):
+class _Out:
+    """Writes whole texts to a stream."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._torn = stream, b""
+
+    def write(self, text: str) -> bool:
+        """Write a text, behind a torn one on a line of its own; return whether all of it is there."""
         try:
-            number = stream.fileno()
+            number = self._stream.fileno()
         except (OSError, ValueError):
-            stream.write(text)
-            return
-        rest = text.encode(errors="replace")
-        while rest:
-            rest = rest[os.write(number, rest) :]
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.write(text)
+            return True
+        data, done = self._torn + text.encode(errors="replace"), 0
+        # os.write on a file: the stream's lock would be held while its reader stalls.
+        try:
+            while done < len(data):
+                done += os.write(number, data[done:])
+        except OSError:
+            pass
+        if done:
+            self._torn = b"" if data[:done].endswith(b"\n") else b"\n"
+        return done == len(data)
 
 
 class _Handler(logging.Handler):

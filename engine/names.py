@@ -103,17 +103,18 @@ class Names:
         self._collection = collection
         self._file: Reloaded[NamesFile] | None = None
 
-    def frame(self, name: str, version: Version) -> Frame:
+    def frame(self, name: str, version: Version, field: str = "") -> Frame:
         """Return what a name stands for; InvalidInput where there is no such name.
 
-        Mismatch where another encoder saw its pictures.
+        field: of the request that names it. Mismatch where another encoder saw its pictures.
         """
         if self._file is None:
             self._file = Reloaded([self._collection / FILE], lambda: read(self._collection))
         there = self._file.fresh().names
         entry = there.get(name.removeprefix("@").casefold())
         if entry is None:
-            raise InvalidInput(f"the collection has no name {quoted('@' + name)}; {_told(there)}")
+            message = f"the collection has no name {quoted('@' + name)}; {_told(there)}"
+            raise InvalidInput(message, field=field)
         if entry.encoder != version.features:
             raise Mismatch(
                 f"@{name} was named with encoder {entry.encoder}, version {version.id} has "

@@ -88,3 +88,7 @@ class Query:
     parts: tuple[Part, ...] = ()
     within: float = WITHIN
     understood: Interpretation | None = None
+
+    def field_of(self, part: int) -> str:
+        """Return the path of a part in the request, "" where the request's text became it."""
+        return f"composed.parts[{part}]" if self.understood is None else ""

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -169,10 +170,11 @@ def test_commands_take_files_and_variables_and_never_the_token_itself(
 
 
 def test_doctor_knows_the_processes_of_a_service_behind_tls(service: Service) -> None:
-    called = doctor_service._caller(service.topology)
+    ours = partial(doctor_service._is_ours, called=doctor_service._caller(service.topology))
     for listen in (service.address, service.admin, *(one.listen for one in service.topology.workers)):
-        assert doctor_service._port(listen, called) is None
-    other = doctor_service._port(service.address, grpc.insecure_channel)
+        assert doctor_service._port(listen, ours) is None
+    plain = partial(doctor_service._is_ours, called=grpc.insecure_channel)
+    other = doctor_service._port(service.address, plain)
     assert other is not None
     assert "another program listens" in other.said
 

@@ -76,7 +76,8 @@ def test_arguments_that_cannot_be_sent_are_search_errors(arguments: dict[str, An
 
 
 @pytest.mark.parametrize(
-    "address", ["", "localhost", "localhost:99999", "localhost:http", ":7400", "a\udcff:1", None]
+    "address",
+    ["", "localhost", "localhost:99999", "localhost:http", "http://a:7400", ":7400", "a\udcff:1", None],
 )
 def test_an_address_without_a_port_is_refused(address: Any) -> None:
     for client in (Client, AsyncClient):
@@ -97,6 +98,8 @@ def test_feedback_refuses_what_cannot_be_sent() -> None:
             lambda: feedback.delete(["a\udcff"]),
             lambda: feedback.delete(["a"], timeout=0),
             lambda: feedback.record([], timeout=math.nan),
+            lambda: feedback.record(None),  # type: ignore[arg-type]
+            lambda: feedback.record([{"grade": 3}]),  # type: ignore[list-item]
             lambda: next(feedback.judgements(query="a\udcff")),
             lambda: next(feedback.judgements(timeout=-1)),
         ):
@@ -109,9 +112,8 @@ def test_what_is_left_out_may_be_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert filter_to_pb(Filter(folder=nothing)) == filter_to_pb(Filter())
     asked: list[Any] = []
     with Feedback("127.0.0.1:1", collection=nothing) as feedback:
-        monkeypatch.setattr(
-            feedback, "_stub", Mock(ListJudgements=lambda request, **_: asked.append(request))
-        )
+        service = Mock(ListJudgements=lambda request, **_: asked.append(request))
+        monkeypatch.setattr("spr_client.feedback.FeedbackServiceStub", lambda _: service)
         with pytest.raises(AttributeError):
             next(feedback.judgements(query=nothing, video=nothing))
     assert asked == [ListJudgementsRequest(page_size=1000)]
@@ -130,6 +132,13 @@ def test_several_addresses_become_one_target() -> None:
     assert channels.target("nobody.invalid:7400,127.0.0.1:7402") == "ipv4:127.0.0.1:7402"
     with pytest.raises(Unavailable, match="no name of it can be resolved"):
         channels.target("nobody.invalid:7400,nobody.invalid:7401")
-    for wrong in ([], ["127.0.0.1"], "127.0.0.1:7400,", ["127.0.0.1:1", "unix:/a"], ["127.0.0.1:1", 7]):
+    for wrong in (
+        [],
+        ["127.0.0.1"],
+        "127.0.0.1:7400,",
+        "http://a:7400",
+        ["127.0.0.1:1", "unix:/a"],
+        ["127.0.0.1:1", 7],
+    ):
         with pytest.raises(InvalidInput):
             Client(wrong)  # type: ignore[arg-type]

@@ -210,3 +210,17 @@ def test_the_command_says_what_it_understood_and_how_to_undo_it(service: tuple[s
     refused = CliRunner().invoke(search.command, ["a ball", "--within", "9"])
     assert refused.exit_code == 2
     assert "--then" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("my%20film.mp4", "my film.mp4"),
+        ("file:///films/L%C3%B6we.mp4", "/films/Löwe.mp4"),
+        ("%FF.mp4", r"\xff.mp4"),
+        ("s3://bucket/a.mp4", "s3://bucket/a.mp4"),
+        ("", ""),
+    ],
+)
+def test_a_table_names_files_as_people_do(uri: str, shown: str) -> None:
+    assert videos._row(Video("talk", uri, 61.0, (), None, None))[-1] == shown

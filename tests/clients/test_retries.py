@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -33,6 +33,10 @@ class Ends(search_service_pb2_grpc.SearchServiceServicer):
             context.abort(self.code, "")
         return search_service_pb2.SearchResponse()
 
+    def Explain(self, request: Any, context: Any) -> search_service_pb2.ExplainResponse:
+        self.Search(request, context)
+        return search_service_pb2.ExplainResponse()
+
 
 @contextmanager
 def ending(code: grpc.StatusCode, refusal: errors.SprError | None = None) -> Iterator[tuple[Ends, str]]:
@@ -62,17 +66,19 @@ def test_a_call_that_a_stopping_coordinator_ends_is_asked_again(code: grpc.Statu
 @pytest.mark.parametrize("error", [errors.Overloaded("full"), errors.Unavailable("no shard", "NO_SHARDS")])
 def test_what_a_coordinator_refuses_for_now_is_asked_again_when_it_says(error: errors.SprError) -> None:
     error.retry_after = 0.001
-    with ending(grpc.StatusCode.UNAVAILABLE, error) as (server, address), Client(address) as client:
-        client.search(TEXT)
-    assert server.calls == 2
+    asked: list[Callable[[Any], Any]] = [lambda one: one.search(TEXT), lambda one: one.explain(TEXT, "talk")]
 
-    async def search(address: str) -> None:
+    async def ask(address: str, call: Callable[[Any], Any]) -> None:
         async with AsyncClient(address) as client:
-            await client.search(TEXT)
+            await call(client)
 
-    with ending(grpc.StatusCode.UNAVAILABLE, error) as (server, address):
-        asyncio.run(search(address))
-    assert server.calls == 2
+    for call in asked:
+        with ending(grpc.StatusCode.UNAVAILABLE, error) as (server, address), Client(address) as client:
+            call(client)
+        assert server.calls == 2
+        with ending(grpc.StatusCode.UNAVAILABLE, error) as (server, address):
+            asyncio.run(ask(address, call))
+        assert server.calls == 2
 
 
 @pytest.mark.parametrize(

@@ -153,3 +153,30 @@ def test_an_address_is_no_name_and_a_name_that_nobody_gave_is_refused(shared: Cl
     code, reason, message = refused(shared, lambda stub: stub.Search(named))
     assert (code, reason) == ("INVALID_ARGUMENT", "BAD_PARAMETER")
     assert "no name '@ben'; name some pictures with `spr corpus name" in message
+
+
+def test_the_field_of_an_unknown_name_is_told(shared: Cluster) -> None:
+    part, named, dog = pb.QueryPart(text="@ben"), pb.Example(name="ben"), pb.Example(image=b"a dog")
+    cases = [
+        ("text", pb.SearchRequest(text="@ben writes")),
+        ("text", pb.SearchRequest(text="is there @ben?", interpret=True)),
+        ("composed.parts[1].text", composed(pb.QueryPart(text="a dog"), part)),
+        ("composed.parts[0].examples[1].name", composed(pb.QueryPart(examples=[dog, named]))),
+        ("composed.parts[0].text", composed(pb.QueryPart(text="@ben", examples=[named] * 10))),
+    ]
+
+    async def run() -> None:
+        async with coordinator(shared) as (stub, _):
+            for field, asked in cases:
+                with pytest.raises(grpc.aio.AioRpcError) as failure:
+                    await stub.Search(asked)
+                (wrong,) = details(failure.value)["BadRequest"].field_violations
+                assert wrong.field == field
+
+    asyncio.run(run())
+
+
+def test_a_long_name_of_no_video_is_cut(shared: Cluster) -> None:
+    code, reason, message = refused(shared, lambda stub: stub.Search(clip("n" * 300, 0, 1)))
+    assert (code, reason) == ("NOT_FOUND", "VIDEO_NOT_FOUND")
+    assert f"'{'n' * 79}…'" in message

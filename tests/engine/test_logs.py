@@ -1,6 +1,7 @@
 """Logs when nobody reads them."""
 
 import atexit
+import errno
 import io
 import json
 import logging
@@ -8,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +57,34 @@ def test_a_stream_that_is_gone_is_no_error() -> None:
         os.close(reading)
         writer.put("nobody is there\n")
         writer.flush(10)
+
+
+def test_what_a_full_disk_lacks_is_counted_and_no_line_is_glued_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room, write = [10], os.write
+    with (tmp_path / "log").open("w", encoding="utf-8") as stream:
+
+        def full(number: int, data: bytes) -> int:
+            if number != stream.fileno():
+                return write(number, data)
+            if not room[0]:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            written = write(number, data[: room[0]])
+            room[0] -= written
+            return written
+
+        monkeypatch.setattr("engine.logs.os.write", full)
+        writer = Writer(stream)
+        for text in ("first", "second", "third", "fourth"):
+            writer.put(f"{text}\n")
+        writer.flush(10)
+        room[0] = 1000
+        writer.put("fifth\n")
+        writer.flush(10)
+    first, torn, fifth, lost = (tmp_path / "log").read_text(encoding="utf-8").splitlines()
+    assert (first, torn, fifth) == ("first", "seco", "fifth")
+    assert json.loads(lost)["message"].startswith("3 lines of the log dropped")
 
 
 def test_the_thread_ends_with_its_writer_after_the_last_line() -> None:

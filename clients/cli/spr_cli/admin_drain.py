@@ -65,7 +65,12 @@ def _waited(stub: Any, worker: "Worker", timeout: float | None, as_json: bool) -
         time.sleep(LOOK)
         workers = stub.GetStatus(GetStatusRequest(), timeout=CALL).workers
         key = worker.name, worker.target
-        worker = next((one for one in workers if (one.name, one.target) == key), worker)
+        found = next((one for one in workers if (one.name, one.target) == key), None)
+        if found is None:
+            # The topology has it no more.
+            worker.calls_in_flight = 0
+            break
+        worker = found
     return worker
 
 

@@ -90,6 +90,7 @@ def _followed(stub: "StandingServiceStub", asked: "WatchMatchesRequest") -> "Ite
     import grpc
 
     from spr.v1.standing_service_pb2 import ListMatchesRequest
+    from spr_client.errors import fault_of_tls
 
     # From where on none is missed, also where the stream breaks before the first. A service that is away
     # from the beginning is told.
@@ -102,7 +103,8 @@ def _followed(stub: "StandingServiceStub", asked: "WatchMatchesRequest") -> "Ite
                 asked.after = found.match.number
                 yield found.match
         except grpc.RpcError as error:
-            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+            # A certificate that is not trusted any more does not come back by waiting.
+            if error.code() is not grpc.StatusCode.UNAVAILABLE or fault_of_tls(error.details() or ""):
                 raise
         time.sleep(AGAIN)
 

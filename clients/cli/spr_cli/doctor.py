@@ -99,7 +99,9 @@ def _topology(path: Path) -> "Generator[Finding, None, Topology | None]":
     except SprError as error:
         yield Finding("error", "config", str(error))
         return None
-    processes = 1 + len(topology.workers) + (topology.library is not None)
+    fronts = [one for front in topology.coordinators for one in front.each]
+    others = [one for one in (topology.library, topology.page) if one is not None]
+    processes = len(fronts) + len(topology.workers) + len(others)
     yield Finding("ok", "config", f"{path} names {processes} processes")
     return topology
 

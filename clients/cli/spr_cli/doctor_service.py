@@ -1,6 +1,7 @@
 """A topology: its shards, ports, addresses, certificates."""
 
 import errno
+import http.client
 import socket
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,9 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from engine import versions
-from engine.config import Topology
+from engine.config import CoordinatorConfig, Topology, reachable
 from engine.errors import SprError
-from engine.files import read_toml
 from engine.process_config import DNS
 from spr_cli.findings import Finding, Findings
 
@@ -23,16 +23,20 @@ Caller: TypeAlias = "Callable[[str], grpc.Channel]"
 
 def findings(topology: Topology) -> Findings:
     """Yield what is found."""
-    from spr_cli import doctor_certificates
+    from spr_cli import doctor_access
 
     yield from _shards(topology)
-    listens, targets = _addresses(topology)
-    port = partial(_port, called=_caller(topology))
+    listens, pages, targets = _addresses(topology)
+    called = _caller(topology)
     with ThreadPoolExecutor(16) as pool:
-        yield from _told("ports", pool.map(port, listens), f"{len(listens)} ports are free or ours")
+        ports = [
+            *pool.map(partial(_port, is_ours=partial(_is_ours, called=called)), listens),
+            *pool.map(partial(_port, is_ours=_is_page_or_metrics), pages),
+        ]
+        yield from _told("ports", ports, f"{len(ports)} ports are free or ours")
         away = f"{len(targets)} addresses of other machines answer" if targets else ""
         yield from _told("addresses", pool.map(_reached, targets), away)
-    yield from doctor_certificates.findings(read_toml(topology.path).get("access", {}), topology.path.parent)
+    yield from doctor_access.findings(topology)
 
 
 def _shards(topology: Topology) -> Findings:
@@ -47,15 +51,16 @@ def _shards(topology: Topology) -> Findings:
             yield Finding("error", "shards", f"{said}: write an [[index]] for each")
 
 
-def _addresses(topology: Topology) -> tuple[list[str], list[str]]:
-    """Return where processes of this machine listen, and where those of others are reached."""
-    parts: list[Any] = [topology.coordinator, *topology.workers]
-    parts += [topology.library] if topology.library else []
-    listens, targets = [topology.coordinator.admin], []
-    for part in parts:
-        given = getattr(part, "address", "")
-        (targets.append(given) if given else listens.append(part.listen))
-    return listens, targets
+def _addresses(topology: Topology) -> tuple[list[str], list[str], list[str]]:
+    """Return where processes of this machine listen, for gRPC and for HTTP, and where others are reached."""
+    parts: list[Any] = [*topology.parts, *(one for front in topology.coordinators for one in front.each[1:])]
+    here = [part for part in parts if not part.address]
+    listens = [part.listen for part in here]
+    listens += [part.admin for part in here if isinstance(part, CoordinatorConfig)]
+    pages = [topology.page] if topology.page else []
+    web = [one.listen for one in pages] + [one.metrics for one in (*here, *pages) if one.metrics]
+    targets = [part.address for part in parts if part.address]
+    return list(dict.fromkeys(listens)), web, list(dict.fromkeys(targets))
 
 
 def _told(about: str, problems: Iterable[Finding | None], well: str) -> Findings:
@@ -65,8 +70,11 @@ def _told(about: str, problems: Iterable[Finding | None], well: str) -> Findings
         yield Finding("ok", about, well)
 
 
-def _port(listen: str, called: Caller) -> Finding | None:
-    """Say what is wrong with a port that a process of this machine would listen at."""
+def _port(listen: str, is_ours: Callable[[str], bool]) -> Finding | None:
+    """Say what is wrong with a port that a process of this machine would listen at.
+
+    is_ours: whether what listens there is a process of a service.
+    """
     host, _, port = listen.rpartition(":")
     try:
         family, kind, number, _, at = socket.getaddrinfo(
@@ -78,7 +86,7 @@ def _port(listen: str, called: Caller) -> Finding | None:
     except socket.gaierror:
         return Finding("error", "ports", f"{listen} is not to be found: write the address of this machine")
     except OSError as error:
-        if error.errno == errno.EADDRINUSE and not _is_ours(listen, called):
+        if error.errno == errno.EADDRINUSE and not is_ours(listen):
             said = f"another program listens at {listen}"
             return Finding("error", "ports", f"{said}: stop it, or change the port in the topology")
         if error.errno == errno.EACCES:
@@ -107,8 +115,6 @@ def _is_ours(listen: str, called: Caller) -> bool:
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-    from engine.config import reachable
-
     with called(reachable(listen)) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         try:
@@ -116,6 +122,20 @@ def _is_ours(listen: str, called: Caller) -> bool:
         except grpc.RpcError as error:
             return bool(error.code() is grpc.StatusCode.NOT_FOUND)
     return True
+
+
+def _is_page_or_metrics(listen: str) -> bool:
+    """Whether what listens there is the page, or the metrics of a process of a service."""
+    connection = http.client.HTTPConnection(reachable(listen), timeout=PATIENCE)
+    try:
+        connection.request("GET", "/livez")
+        # The page has no such file, and its own headers all the same.
+        answer = connection.getresponse()
+        return answer.read(99) == b"alive\n" or "cross-origin-opener-policy" in answer.headers
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _reached(target: str) -> Finding | None:

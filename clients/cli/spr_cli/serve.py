@@ -126,15 +126,15 @@ def serve_all(
         click.echo(json.dumps(line) if as_json else _greeting(line))
 
     def as_asked(read: "Topology") -> "Topology":
-        return dataclasses.replace(read, log_level=log_level or read.log_level, insecure=insecure)
+        paged = with_page(read, page, no_page)
+        return dataclasses.replace(paged, log_level=log_level or read.log_level, insecure=insecure)
 
     if topology is not None:
         leave_out("the topology file says where its processes listen", "port")
     with _json_errors() if as_json else contextlib.nullcontext():
-        read = read_topology(topology, collections, port, access, roots)
-        read = with_page(read, page, no_page)
-        listeners.check(as_asked(read), read.listens)
-        supervise(as_asked(read), as_asked, ready, as_json)
+        asked = as_asked(read_topology(topology, collections, port, access, roots))
+        listeners.check(asked, asked.listens)
+        supervise(asked, as_asked, ready, as_json)
 
 
 def supervise(

@@ -54,7 +54,7 @@ def command(
     except SearchError as error:
         fail(error, as_json)
     print_table(("video", "duration", "date", "added", "labels", "file"), rows, right=("duration",))
-    click.echo(f"{len(rows)} videos")
+    click.echo(f"{len(rows)} video{'' if len(rows) == 1 else 's'}")
 
 
 def _print_line(video: "Video") -> None:
@@ -65,10 +65,14 @@ def _print_line(video: "Video") -> None:
 
 
 def _row(video: "Video") -> tuple[str, ...]:
+    from urllib.parse import unquote
+
     from spr_client import clock
 
     days = (f"{at:%Y-%m-%d}" if at else "" for at in (video.date, video.added))
-    return (video.id, clock(video.duration), *days, ", ".join(video.labels), video.uri)
+    # As people call the file; a byte that is no UTF-8 is shown as such.
+    file = unquote(video.uri.removeprefix("file://"), errors="backslashreplace")
+    return (video.id, clock(video.duration), *days, ", ".join(video.labels), file)
 
 
 def _served(

@@ -13,10 +13,10 @@ import uvloop
 
 from engine import exporter, metrics, part_texts, serving
 from engine.config import PageConfig, Topology
-from engine.errors import Unavailable
+from engine.errors import InvalidInput, Unavailable
 from engine.mirrored import sources_of
 from engine.sources import Wants
-from spr_client import Tls
+from spr_client import SearchError, Tls
 from spr_gateway.app import Gateway
 from spr_gateway.judging import Judging
 from spr_gateway.patience import Patient
@@ -67,7 +67,11 @@ def _upstream(topology: Topology, page: PageConfig) -> tuple[Upstream, Judging]:
         return Upstream(addresses, admin), Judging(addresses)
     tls = Tls(access.authority, access.certificate, access.key)
     token = topology.path.parent / page.token
-    return Upstream(addresses, admin, tls, token), Judging(addresses, tls, token)
+    try:
+        return Upstream(addresses, admin, tls, token), Judging(addresses, tls, token)
+    except SearchError as error:
+        remedy = "write the file of a token that may search as token under [page]"
+        raise InvalidInput(f"{error}; {remedy}") from None
 
 
 class _Server(uvicorn.Server):

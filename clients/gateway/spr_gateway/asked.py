@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from typing import Any
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -74,7 +75,7 @@ def spans(given: QueryParams, name: str, most: int) -> list[Span]:
 
 def wanted(given: QueryParams) -> Filter | None:
     """Return the filter, None where nothing is filtered."""
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "videos": _several(given, "id"),
         "labels": _several(given, "label"),
         "no_labels": _several(given, "nolabel"),
@@ -85,8 +86,19 @@ def wanted(given: QueryParams) -> Filter | None:
         "shorter": _optional(given, "shorter"),
     }
     values |= _part(given.get("from", ""), given.get("to", ""))
+    _ordered(given, "after", "before", values["after"], values["before"])
+    _ordered(given, "longer", "shorter", values["longer"], values["shorter"])
+    start, end = values.get("part", (values.get("start"), values.get("end")))
+    _ordered(given, "from", "to", start, end, equal=False)
     said = {name: value for name, value in values.items() if value not in ([], "", None)}
-    return Filter(**said) if said else None  # type: ignore[arg-type]
+    return Filter(**said) if said else None
+
+
+def _ordered(given: QueryParams, first: str, last: str, low: Any, high: Any, equal: bool = True) -> None:
+    """Refuse a range in which nothing lies. equal: whether both ends may be the same."""
+    if low is not None and high is not None and not (low <= high if equal else low < high):
+        said = f"{first} is {given.get(first, '')!r:.40} and {last} {given.get(last, '')!r:.40}"
+        raise InvalidInput(f"{said}: nothing lies between them; write the smaller one first")
 
 
 def _part(start: str, end: str) -> dict[str, object]:

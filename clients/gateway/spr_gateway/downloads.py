@@ -29,6 +29,7 @@ MOST_MOMENTS = 500
 PAGE = 100
 NEAR = 0.02  # seconds by which a moment that was chosen may be off: addresses have hundredths
 LONGEST_CLIPS = 600.0  # seconds of all clips together
+LEFT_OUT = "x-spr-left-out"  # header: moments that the file lacks, as theirs cannot be read
 SUFFIXES = {"fcp7xml": "xml"}
 KINDS = {
     "csv": "text/csv",
@@ -64,8 +65,12 @@ class Downloads:
         if not cuts:
             raise NotFound(away[0] if away else "the answer has no moments to write", "NO_FILE")
         if form in OF_FRAMES:
-            return _file(OF_FRAMES[form](query, [_told(cut) for cut in cuts]), SUFFIXES.get(form, form))
-        return await self._clips(query, found, cuts)
+            sent = _file(OF_FRAMES[form](query, [_told(cut) for cut in cuts]), SUFFIXES.get(form, form))
+            written = len(cuts)
+        else:
+            sent, written = await self._clips(query, found, cuts)
+        sent.headers[LEFT_OUT] = str(len(found.moments) - written)
+        return sent
 
     async def _chosen(self, request: Request) -> SearchResult:
         """Return the answer with the moments of `pick` alone, or with the first of `count`."""
@@ -103,7 +108,8 @@ class Downloads:
         ]
         return cuts, away + unread
 
-    async def _clips(self, query: str, found: SearchResult, cuts: Sequence[Excerpt]) -> Response:
+    async def _clips(self, query: str, found: SearchResult, cuts: Sequence[Excerpt]) -> tuple[Response, int]:
+        """Return the clips as a file, and how many there are."""
         if sum(cut.moment.duration for cut in cuts) > LONGEST_CLIPS:
             message = f"these clips have more than {LONGEST_CLIPS / 60:g} minutes together; choose fewer"
             raise InvalidInput(message, "TOO_LONG")
@@ -112,12 +118,13 @@ class Downloads:
         async with self._cutting:
             folder = tempfile.TemporaryDirectory(prefix="spr-clips-")
             try:
-                made = await asyncio.to_thread(_cut, query, found, cuts, Path(folder.name))
+                made, count = await asyncio.to_thread(_cut, query, found, cuts, Path(folder.name))
             except BaseException:
                 folder.cleanup()
                 raise
         name, kind = f"moments{made.suffix}", KINDS[made.suffix[1:]]
-        return FileResponse(made, media_type=kind, filename=name, background=BackgroundTask(folder.cleanup))
+        remove = BackgroundTask(folder.cleanup)
+        return FileResponse(made, media_type=kind, filename=name, background=remove), count
 
 
 def _same(moment: Moment, video: str, start: float, end: float) -> bool:
@@ -137,8 +144,8 @@ def _told(cut: Excerpt) -> Excerpt:
     return dataclasses.replace(cut, footage=dataclasses.replace(film, path=apart))
 
 
-def _cut(query: str, found: SearchResult, cuts: Sequence[Excerpt], folder: Path) -> Path:
-    """Return the one clip, or a zip of several and their manifest."""
+def _cut(query: str, found: SearchResult, cuts: Sequence[Excerpt], folder: Path) -> tuple[Path, int]:
+    """Return the one clip, or a zip of several and their manifest; and how many clips there are."""
     named = [_told(cut) for cut in cuts]
     sources = {str(cut.footage.path): str(told.footage.path) for cut, told in zip(cuts, named, strict=True)}
     manifest, failed = save_clips(query, found, cuts, folder / "clips", lambda _: None)
@@ -146,7 +153,7 @@ def _cut(query: str, found: SearchResult, cuts: Sequence[Excerpt], folder: Path)
     if not clips:
         raise NotFound(failed[0] if failed else "no clip could be cut", "NO_PICTURE")
     if len(cuts) == 1:
-        return Path(folder, "clips", clips[0]["file"])
+        return Path(folder, "clips", clips[0]["file"]), 1
     for clip in clips:
         clip["source"] = sources.get(clip["source"], "")
     packed = folder / "moments.zip"
@@ -154,7 +161,7 @@ def _cut(query: str, found: SearchResult, cuts: Sequence[Excerpt], folder: Path)
         for clip in clips:
             out.write(folder / "clips" / clip["file"], clip["file"])
         out.writestr("manifest.json", json.dumps(manifest, ensure_ascii=False, indent=1))
-    return packed
+    return packed, len(clips)
 
 
 def _file(text: str | Mapping[str, str], suffix: str) -> Response:

@@ -15,7 +15,7 @@ from engine.errors import InvalidInput, NotFound
 from spr.v1 import feedback_service_pb2 as pb
 from spr.v1.feedback_service_pb2_grpc import FeedbackServiceStub
 from spr_client import errors
-from spr_client.access import Access, Tls
+from spr_client.access import Access, Opened, Tls
 from spr_client.channels import OPTIONS, checked, target
 from spr_client.feedback import Judgement, judgement_from_pb, judgement_to_pb
 from spr_gateway import asked
@@ -32,8 +32,7 @@ class Judging:
     def __init__(self, addresses: Sequence[str], tls: Tls | None = None, token: Path | str = "") -> None:
         self._address = checked(addresses)
         self._access = Access(self._address, tls, token)
-        self._channel = self._access.aio_channel(target(self._address), OPTIONS)
-        self._stub = FeedbackServiceStub(self._channel)
+        self._own = Opened(self._access, lambda: self._access.aio_channel(target(self._address), OPTIONS))
         self._sets: dict[str, list[str]] = {}
 
     async def judgements(self, request: Request) -> Response:
@@ -41,12 +40,12 @@ class Judging:
         collection = asked.collection(request)
         if request.method == "GET":
             listing = pb.ListJudgementsRequest(collection=collection, query=_query(request), page_size=1000)
-            page = await self._called(self._stub.ListJudgements, listing)
+            page = await self._called(self._stub().ListJudgements, listing)
             return _answer({"judgements": [_values(one) for one in page.judgements]})
         given = await _body(request)
         if request.method == "DELETE":
             gone = await self._called(
-                self._stub.DeleteJudgements,
+                self._stub().DeleteJudgements,
                 pb.DeleteJudgementsRequest(collection=collection, ids=_texts(given, "ids")),
             )
             return _answer({"deleted": gone.deleted})
@@ -55,7 +54,7 @@ class Judging:
             raise InvalidInput("judgements is no list of judgements")
         messages = [_message(row) for row in rows]
         record = pb.RecordJudgementsRequest(collection=collection, judgements=messages)
-        kept = await self._called(self._stub.RecordJudgements, record)
+        kept = await self._called(self._stub().RecordJudgements, record)
         return _answer({"judgements": [_values(one) for one in kept.judgements]})
 
     async def new_set(self, request: Request) -> Response:
@@ -85,7 +84,7 @@ class Judging:
         annotator = request.query_params.get("annotator", "")
         listing = pb.ListJudgementsRequest(collection=asked.collection(request), page_size=1000)
         for _ in range(PAGES):
-            page = await self._called(self._stub.ListJudgements, listing)
+            page = await self._called(self._stub().ListJudgements, listing)
             for one in page.judgements:
                 if one.query in counts and one.annotator == annotator:
                     counts[one.query] += 1
@@ -96,7 +95,11 @@ class Judging:
 
     async def close(self) -> None:
         """Close the channel."""
-        await self._channel.close()
+        if (channel := self._own.taken()) is not None:
+            await channel.close()
+
+    def _stub(self) -> Any:
+        return FeedbackServiceStub(self._own.now)
 
     async def _called(self, method: Any, message: Any) -> Any:
         try:

@@ -79,6 +79,15 @@ class Shelf:
                 return _texts(part.directory, int(number[0]))
         return Texts()
 
+    def collections(self) -> list[dict[str, object]]:
+        """Return the names of the collections that have a version, and how much each holds."""
+        there = [corpus for one in self._collections if (corpus := one.corpus()) is not None]
+        about = ((corpus, corpus.version) for corpus in there)
+        return [
+            {"name": corpus.name, "videos": of.videos, "segments": of.segments, "version": of.id}
+            for corpus, of in about
+        ]
+
     def channels(self, collection: str) -> list[str]:
         """Return where one can look in a collection: its pictures, and the texts that its parts have."""
         try:

@@ -17,8 +17,8 @@ from spr.v1.admin_service_pb2_grpc import AdminServiceStub
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr.v1.standing_service_pb2 import ListMatchesRequest, ListStandingSearchesRequest, Match
 from spr.v1.standing_service_pb2_grpc import StandingServiceStub
-from spr_client import SearchError
-from spr_client.access import Access, Tls
+from spr_client import SearchError, Unavailable
+from spr_client.access import Access, Opened, Tls
 from spr_client.channels import OPTIONS, checked, target
 from spr_client.errors import from_call
 from spr_client.retrying import Retries
@@ -40,13 +40,10 @@ class Upstream:
     ) -> None:
         self._address = checked(addresses)
         self._search_access = Access(self._address, tls, token)
-        self._with: grpc.ChannelCredentials | None = None
-        self._own: grpc.aio.Channel | None = None
+        self._own = Opened(self._search_access, self._opened)
         self._retries = Retries()
-        self._access = Access(admin, tls, token)
-        self._channel = self._access.aio_channel(admin, OPTIONS)
-        self._admin = AdminServiceStub(self._channel)
-        self._standing: StandingServiceAsyncStub = StandingServiceStub(self._channel)
+        self._admin_address, self._access = admin, Access(admin, tls, token)
+        self._admin = Opened(self._access, lambda: self._access.aio_channel(admin, OPTIONS))
 
     async def search(self, request: pb.SearchRequest) -> AsyncIterator[pb.ProgressiveSearchResponse]:
         """Yield the coarse answer, then the refined one; what is refused for now is asked again."""
@@ -78,15 +75,17 @@ class Upstream:
             return await self._stub().Explain(asked, timeout=TIMEOUT, metadata=self._search_access.metadata)
 
     async def collections(self) -> Sequence[dict[str, object]]:
-        """Return what is served: names and how much each holds; SearchError where nobody says."""
+        """Return what is served: names and how much each holds; SearchError where nobody says.
+
+        PermissionDenied where the token may search alone.
+        """
         try:
-            answer = await self._admin.ListCollections(
-                ListCollectionsRequest(), timeout=PATIENCE, metadata=self._access.metadata
-            )
-        except grpc.aio.AioRpcError as failure:
-            raise SearchError(
-                "the service does not answer; is `spr serve` running?", "UNAVAILABLE"
-            ) from failure
+            with _failures(self._admin_address):
+                answer = await AdminServiceStub(self._admin.now).ListCollections(
+                    ListCollectionsRequest(), timeout=PATIENCE, metadata=self._access.metadata
+                )
+        except Unavailable as error:
+            raise Unavailable(f"{error}; is `spr serve` running?", error.reason) from None
         return [
             {"name": one.name, "videos": one.videos, "segments": one.segments, "version": one.generation}
             for one in answer.collections
@@ -97,13 +96,14 @@ class Upstream:
         newest = ListMatchesRequest(collection=collection, page_size=MATCHES)
         searches = ListStandingSearchesRequest(collection=collection)
         shown = self._access.metadata
+        standing: StandingServiceAsyncStub = StandingServiceStub(self._admin.now)
         try:
-            found = await self._standing.ListMatches(newest, timeout=PATIENCE, metadata=shown)
+            found = await standing.ListMatches(newest, timeout=PATIENCE, metadata=shown)
             if not found.matches:
                 return []
-            listed = await self._standing.ListStandingSearches(searches, timeout=PATIENCE, metadata=shown)
+            listed = await standing.ListStandingSearches(searches, timeout=PATIENCE, metadata=shown)
         except grpc.aio.AioRpcError as failure:
-            error = from_call(failure)
+            error = from_call(failure, self._admin_address)
             if error.reason == "NO_LIBRARY":
                 return []
             raise error from failure
@@ -112,17 +112,15 @@ class Upstream:
 
     async def close(self) -> None:
         """Close all channels."""
-        if self._own is not None:
-            await self._own.close()
-        await self._channel.close()
+        for channel in (self._own.taken(), self._admin.taken()):
+            if channel is not None:
+                await channel.close()
 
     def _stub(self) -> "SearchServiceAsyncStub":
-        credentials = self._search_access.credentials
-        if self._own is None or credentials is not self._with:
-            # Calls on a former channel go on: the last one closes it.
-            self._with = credentials
-            self._own = self._search_access.aio_channel(target(self._address), OPTIONS)
-        return SearchServiceStub(self._own)
+        return SearchServiceStub(self._own.now)
+
+    def _opened(self) -> grpc.aio.Channel:
+        return self._search_access.aio_channel(target(self._address), OPTIONS)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import {
 } from "./generated/spr/v1/search_service.js";
 import { check } from "./known.js";
 import { RETRIES, Retries } from "./retrying.js";
-import { type Of, toFilter, toRequest, toResult, toVideo } from "./translate.js";
+import { type Of, toFilter, toRequest, toRequests, toResult, toVideo } from "./translate.js";
 import type { Embedding, SearchOptions, SearchResult, Video, VideosOptions } from "./types.js";
 
 /** How a client is made; what is not given comes from the environment, or is the server's choice. */
@@ -38,6 +38,8 @@ export interface ClientOptions {
 
 /** Milliseconds that a channel stays after its files have changed. */
 const LINGER = 60_000;
+/** Seconds of a timeout that is none: three years. */
+const LONGEST = 1e8;
 
 type Call<Request, Reply> = (
   stub: SearchServiceClient,
@@ -76,31 +78,37 @@ export class Client {
 
   /** Yield page after page of one ranked list, which does not shift meanwhile. The timeout is per page. */
   async *pages(query: string | Embedding, options: SearchOptions = {}): AsyncGenerator<SearchResult, void> {
-    let page = await this.search(query, { pageSize: 100, ...options });
+    const { pageSize = 100, timeout, signal } = options;
+    let page = await this.search(query, { ...options, pageSize });
     yield page;
     while (page.nextPage) {
-      const { pageSize = 100, timeout, signal } = options;
       page = await this.search("", { pageSize, timeout, signal, pageToken: page.nextPage });
       yield page;
     }
   }
 
-  /** Return an answer or an error for each of up to 64 queries, in order. The timeout is for all. */
+  /**
+   * Return an answer or an error for each of up to 64 queries, in order. The timeout is for all.
+   *
+   * A query that cannot even be sent fails its own entry alone; other bad arguments reject.
+   */
   async searchBatch(
     queries: (string | Embedding)[],
     options: SearchOptions = {},
   ): Promise<(SearchResult | SearchError)[]> {
-    const requests = queries.map((query) => toRequest(query, options, this.#of));
-    const call = { timeout: 60, ...options };
+    const [requests, refused] = toRequests(queries, options, this.#of);
+    const call = { ...options, timeout: options.timeout ?? 60 };
     const reply = await this.#ask<BatchSearchRequest, BatchSearchResponse>(
       (stub, ...asked) => stub.batchSearch(...asked),
       { requests },
       call,
     );
-    return reply.entries.map(({ result }) => {
+    const answers = reply.entries.map(({ result }) => {
       if (result?.$case === "response") return toResult(result.value);
       return result ? fromStatus(result.value) : new SearchError("the entry is empty", "INTERNAL");
     });
+    for (const [row, error] of refused) answers.splice(row, 0, error);
+    return answers;
   }
 
   /** Yield the coarse answer as soon as it is there, then the refined one, which replaces it. */
@@ -223,5 +231,6 @@ function seconds(timeout = 10): number {
   if (!(timeout > 0)) {
     throw new InvalidInput(`timeout is ${timeout}; give seconds above 0, or Infinity`, "BAD_PARAMETER");
   }
-  return timeout;
+  // gRPC ends the whole process at a moment that it cannot write down.
+  return timeout < LONGEST ? timeout : Infinity;
 }

@@ -57,6 +57,26 @@ function checkNames(what: string, given: object, names: Record<string, boolean>)
   }
 }
 
-function bad(message: string): InvalidInput {
+/** Return a value as it is; InvalidInput for another type: plain JavaScript would send what it is made into. */
+export function typed<T>(name: string, type: "boolean" | "number", given: T | undefined): T | undefined {
+  if (given !== undefined && typeof given !== type) throw bad(`${name} is ${JSON.stringify(given)}; give a ${type}`);
+  return given;
+}
+
+/** Return a whole number as it is, undefined where none is given. */
+export function optional(name: string, given: number | undefined): number | undefined {
+  return given === undefined ? undefined : whole(name, given);
+}
+
+/** Return a whole number as it is; InvalidInput for what is none. */
+export function whole(name: string, given: number): number {
+  if (!Number.isInteger(given) || given < 0 || given >= 2 ** 31) {
+    throw bad(`${name} is ${given}; it must be a whole number, 0 or more`);
+  }
+  return given;
+}
+
+/** Return the error of an argument. */
+export function bad(message: string): InvalidInput {
   return new InvalidInput(message, "BAD_PARAMETER");
 }

@@ -1,6 +1,6 @@
 /** Messages from and to plain values. */
 
-import { InvalidInput } from "./errors.js";
+import { InvalidInput, type SearchError } from "./errors.js";
 import type { Duration } from "./generated/google/protobuf/duration.js";
 import {
   GroupBy,
@@ -20,7 +20,7 @@ import {
   type Moment as MomentMessage,
   type TimeSpan,
 } from "./generated/spr/v1/types.js";
-import { check } from "./known.js";
+import { bad, check, optional, typed, whole } from "./known.js";
 import type {
   Channel,
   Coverage,
@@ -60,6 +60,27 @@ export function toRequest(query: string | Embedding, options: SearchOptions, of:
   });
 }
 
+/** Return the requests of a batch, and the errors of queries that cannot be sent, by their row, in order. */
+export function toRequests(
+  queries: (string | Embedding)[],
+  options: SearchOptions,
+  of: Of,
+): [SearchRequest[], [number, SearchError][]] {
+  if (!Array.isArray(queries)) throw bad("a batch is a list of queries; give one query to `search`");
+  toRequest("", options, of);
+  const requests: SearchRequest[] = [];
+  const refused: [number, SearchError][] = [];
+  queries.forEach((query, row) => {
+    try {
+      requests.push(toRequest(query, options, of));
+    } catch (error) {
+      if (!(error instanceof InvalidInput)) throw error;
+      refused.push([row, error]);
+    }
+  });
+  return [requests, refused];
+}
+
 /** Return a filter as it is sent. */
 export function toFilter(filter: Filter): FilterMessage {
   const { start, end, part } = filter;
@@ -71,8 +92,8 @@ export function toFilter(filter: Filter): FilterMessage {
     allLabels: filter.allLabels,
     noLabels: filter.noLabels,
     folder: filter.folder,
-    fromDate: filter.after,
-    beforeDate: filter.before,
+    fromDate: toDate("after", filter.after),
+    beforeDate: toDate("before", filter.before),
     minDuration: toDuration("longer", filter.longer),
     maxDuration: toDuration("shorter", filter.shorter),
     part: part
@@ -86,9 +107,11 @@ export function toFilter(filter: Filter): FilterMessage {
 function toQuery(query: string | Embedding): SearchRequest["query"] {
   if (typeof query === "string") return { $case: "text", value: query };
   const values = query?.vector;
-  if (!Array.isArray(values)) throw bad("the query is neither a sentence nor an Embedding; give one of the two");
+  if (!Array.isArray(values) && !ArrayBuffer.isView(values)) {
+    throw bad("the query is neither a sentence nor an Embedding; give one of the two");
+  }
   const data = Buffer.alloc(values.length * 4);
-  values.forEach((value, index) => data.writeFloatLE(value, index * 4));
+  Array.from(values).forEach((value, index) => data.writeFloatLE(value, index * 4));
   const tensor = { dtype: DataType.DATA_TYPE_FLOAT32, shape: [values.length], data };
   return { $case: "embedding", value: { tensor, modelId: query.model } };
 }
@@ -98,13 +121,13 @@ function toParams(options: SearchOptions): SearchParams {
     segmentTopK: optional("segmentTopK", options.segmentTopK),
     proposalTopK: optional("proposalTopK", options.proposalTopK),
     nprobe: optional("nprobe", options.nprobe),
-    rerank: options.rerank,
-    nmsIou: options.nmsIou,
-    minCoverage: options.minCoverage,
+    rerank: typed("rerank", "boolean", options.rerank),
+    nmsIou: typed("nmsIou", "number", options.nmsIou),
+    minCoverage: typed("minCoverage", "number", options.minCoverage),
     perVideo: optional("perVideo", options.perVideo),
-    groupBy: options.grouped ? GroupBy.GROUP_BY_VIDEO : undefined,
-    facets: options.facets,
-    mergeDuplicates: options.mergeDuplicates,
+    groupBy: typed("grouped", "boolean", options.grouped) ? GroupBy.GROUP_BY_VIDEO : undefined,
+    facets: typed("facets", "boolean", options.facets),
+    mergeDuplicates: typed("mergeDuplicates", "boolean", options.mergeDuplicates),
     channels: options.channels?.map(toChannel),
   });
 }
@@ -206,17 +229,10 @@ function toDuration(name: string, given: number | undefined): Duration | undefin
   return { seconds: Math.floor(given) + Math.floor(nanos / 1e9), nanos: nanos % 1e9 };
 }
 
-function optional(name: string, given: number | undefined): number | undefined {
-  return given === undefined ? undefined : whole(name, given);
-}
-
-function whole(name: string, given: number): number {
-  if (!Number.isInteger(given) || given < 0 || given >= 2 ** 31) {
-    throw bad(`${name} is ${given}; it must be a whole number, 0 or more`);
-  }
-  return given;
-}
-
-function bad(message: string): InvalidInput {
-  return new InvalidInput(message, "BAD_PARAMETER");
+function toDate(name: string, given: Date | undefined): Date | undefined {
+  if (given === undefined) return undefined;
+  const at = given instanceof Date ? given.getTime() : NaN;
+  if (Number.isNaN(at)) throw bad(`${name} is ${JSON.stringify(given)}; give a Date`);
+  // The generated code cuts towards 1970, and the rest of a second before that would be negative.
+  return at < 0 ? new Date(Math.floor(at / 1000) * 1000) : given;
 }

@@ -174,7 +174,8 @@ export interface SearchOptions {
 
 /** A query vector in the index's space, and the fingerprint of the model that made it. */
 export interface Embedding {
-  vector: number[];
+  /** An array, or a typed one such as Float32Array. */
+  vector: ArrayLike<number>;
   model: string;
 }
 

@@ -70,6 +70,10 @@ test("what plain JavaScript would leave out is refused by name", async () => {
     [{ filter: { label: ["news"] } }, 'filter has "label"; it may have videos, labels'],
     [{ filter: { labels: "news" } }, 'labels is "news"; give a list'],
     [{ channels: "said" }, 'channels is "said"; give a list'],
+    [{ rerank: "no" }, 'rerank is "no"; give a boolean'],
+    [{ nmsIou: "half" }, 'nmsIou is "half"; give a number'],
+    [{ filter: { after: "2026-01-01" } }, 'after is "2026-01-01"; give a Date'],
+    [{ filter: { before: new Date("nonsense") } }, "before is null; give a Date"],
   ];
   for (const [options, said] of cases) {
     const refused = (error: unknown): boolean => error instanceof InvalidInput && error.message.startsWith(said);
@@ -82,6 +86,21 @@ test("a batch has an answer or an error for each query", async () => {
   const [answer, refused] = await client.searchBatch([text, ""], { timeout });
   assert.ok(answer && !(answer instanceof Error) && answer.moments.length);
   assert.ok(refused instanceof InvalidInput && refused.reason === "QUERY_EMPTY");
+  const mixed = await client.searchBatch([7 as unknown as string, text, ""], { timeout });
+  assert.deepEqual(mixed.map((one) => one instanceof InvalidInput), [true, false, true]);
+  await assert.rejects(client.searchBatch(text as unknown as string[], { timeout }), InvalidInput);
+});
+
+test("no timeout ends the process, and dates before 1970 have no negative rest", async () => {
+  for (const long of [1e9, 1e12, Number.MAX_VALUE]) assert.ok((await client.search(text, { timeout: long })).total);
+  assert.ok((await client.search(text, { timeout, filter: { after: new Date(-1500) } })).total);
+});
+
+test("a vector may be a typed array", async () => {
+  const { embeddingModel: model } = await client.search(text, { timeout });
+  const [short, long] = [1, 3].map((size) => ({ vector: new Float32Array(size).fill(1), model }));
+  await assert.rejects(client.search(short!, { timeout }), /has shape \[1\]/);
+  await assert.rejects(client.search(long!, { timeout }), /has shape \[3\]/);
 });
 
 test("errors have their kind, the server's sentence and its reason", async () => {

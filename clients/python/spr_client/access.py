@@ -97,6 +97,34 @@ class Access:
         return [("grpc.ssl_target_name_override", first.rpartition(":")[0].strip("[]"))] if others else []
 
 
+class Opened(Generic[Value]):
+    """The channel to where an access leads; after a change of its files another one. Thread-safe.
+
+    Calls on a former channel go on: the last one who holds it closes it.
+    """
+
+    def __init__(self, access: Access, open: Callable[[], Value]) -> None:
+        self._access, self._open = access, open
+        self._with: grpc.ChannelCredentials | None = None
+        self._own: Value | None = None
+        self._opening = threading.Lock()
+
+    @property
+    def now(self) -> Value:
+        """The channel, opened when it is first asked for."""
+        with self._opening:
+            credentials = self._access.credentials
+            if self._own is None or credentials is not self._with:
+                self._with, self._own = credentials, self._open()
+            return self._own
+
+    def taken(self) -> Value | None:
+        """Return the channel to be closed, None where there is none; who asks again opens another."""
+        with self._opening:
+            own, self._own = self._own, None
+            return own
+
+
 def none_for_borrowed(tls: Tls | None, token: str | Path | None) -> None:
     """Raise InvalidInput where a client with a channel of its user's is to show something of its own."""
     if tls is not None or token is not None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import grpc
 import grpc.aio
 
-from spr.v1.search_service_pb2 import BatchSearchResponse, ListVideosResponse, SearchResponse
+from spr.v1 import search_service_pb2 as pb
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr_client import errors, hedging, translate
-from spr_client.access import Access, Metadata, Tls, none_for_borrowed
+from spr_client.access import Access, Metadata, Opened, Tls, none_for_borrowed
 from spr_client.channels import ADDRESS, OPTIONS, ORDERED, checked, ways
 from spr_client.composed import Composed
 from spr_client.explanation import Explanation
@@ -51,8 +51,7 @@ class AsyncClient:
         if channel is not None:
             none_for_borrowed(tls, token)
         self._access = Access(self._address, tls, token) if channel is None else None
-        self._with: grpc.ChannelCredentials | None = None
-        self._own: list[grpc.aio.Channel] = []
+        self._own = None if self._access is None else Opened(self._access, self._opened)
         self._of = {"collection": collection, "version": version}
         self._retries = Retries(retries)
         self._hedges = hedging.Hedges(1 if channel is not None else len(self._address.split(",")))
@@ -71,8 +70,8 @@ class AsyncClient:
         limit = translate.limit(timeout)
         request = translate.request_to_pb(query, options, page_size, page_token, request_id, **self._of)
 
-        def ask(left: float | None) -> Awaitable[SearchResponse]:
-            def send(way: int | None = None) -> Awaitable[SearchResponse]:
+        def ask(left: float | None) -> Awaitable[pb.SearchResponse]:
+            def send(way: int | None = None) -> Awaitable[pb.SearchResponse]:
                 return self._stub(way).Search(request, timeout=left, metadata=self._metadata())
 
             several = self._hedges.ways > 1
@@ -110,7 +109,7 @@ class AsyncClient:
         limit = translate.limit(timeout)
         request, refused = translate.batch_to_pb(queries, options, page_size, **self._of)
 
-        def ask(left: float | None) -> Awaitable[BatchSearchResponse]:
+        def ask(left: float | None) -> Awaitable[pb.BatchSearchResponse]:
             return hedging.answer(self._stub().BatchSearch(request, timeout=left, metadata=self._metadata()))
 
         response = await self._asked(ask, limit)
@@ -155,11 +154,13 @@ class AsyncClient:
     ) -> Explanation:
         """Return why moments of a video were found; costs a search."""
         limit = translate.limit(timeout)
-        request = translate.request_to_pb(query, options, 0, "", request_id, **self._of)
-        with _failures(self._address):
-            asked = translate.explain_to_pb(request, video)
-            call = self._stub().Explain(asked, timeout=limit, metadata=self._metadata())
-            return translate.explanation_from_pb(await hedging.answer(call))
+        search = translate.request_to_pb(query, options, 0, "", request_id, **self._of)
+        request = translate.explain_to_pb(search, video)
+
+        def ask(left: float | None) -> Awaitable[pb.ExplainResponse]:
+            return hedging.answer(self._stub().Explain(request, timeout=left, metadata=self._metadata()))
+
+        return translate.explanation_from_pb(await self._asked(ask, limit))
 
     async def videos(
         self, wanted: Filter | None = None, *, page_size: int = 1000, timeout: float | None = 10.0
@@ -168,7 +169,7 @@ class AsyncClient:
         limit = translate.limit(timeout)
         request = list_to_pb(wanted, page_size, **self._of)
 
-        def ask(left: float | None) -> Awaitable[ListVideosResponse]:
+        def ask(left: float | None) -> Awaitable[pb.ListVideosResponse]:
             return hedging.answer(self._stub().ListVideos(request, timeout=left, metadata=self._metadata()))
 
         while True:
@@ -181,8 +182,8 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close the channel, if it is the client's own."""
-        while self._own:
-            await self._own.pop().close()
+        for channel in (self._own and self._own.taken()) or ():
+            await channel.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -208,16 +209,17 @@ class AsyncClient:
 
     def _stub(self, way: int | None = None) -> "SearchServiceAsyncStub":
         """Return a stub that asks one of the coordinators, by default the one that searches go to first."""
-        if self._access is None:
+        if self._own is None:
             assert self._borrowed is not None
             return SearchServiceStub(self._borrowed)
-        credentials = self._access.credentials
-        if not self._own or credentials is not self._with:
-            # Calls on a former channel go on: the last one closes it.
-            self._with, led = credentials, ways(self._address)
-            options = ORDERED if len(led) > 1 else OPTIONS
-            self._own = [self._access.aio_channel(one, options) for one in led]
-        return SearchServiceStub(self._own[(self._hedges.home if way is None else way) % len(self._own)])
+        own = self._own.now
+        return SearchServiceStub(own[(self._hedges.home if way is None else way) % len(own)])
+
+    def _opened(self) -> list[grpc.aio.Channel]:
+        """Return a channel for each way."""
+        assert self._access is not None
+        led = ways(self._address)
+        return [self._access.aio_channel(one, ORDERED if len(led) > 1 else OPTIONS) for one in led]
 
     def _metadata(self) -> Metadata | None:
         return None if self._access is None else self._access.metadata

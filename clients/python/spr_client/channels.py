@@ -106,6 +106,7 @@ def _one(address: str, alone: bool = True) -> str:
     if (
         not host.isprintable()
         or not host
+        or "/" in host
         or not (port.isascii() and port.isdecimal())
         or not 1 <= int(port[:6]) <= 65535
     ):

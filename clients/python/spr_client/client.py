@@ -1,6 +1,5 @@
 """The synchronous client."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,10 +9,10 @@ from typing import Any, Self, TypeVar
 
 import grpc
 
-from spr.v1.search_service_pb2 import BatchSearchResponse, ListVideosResponse, SearchResponse
+from spr.v1 import search_service_pb2 as pb
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr_client import errors, hedging, translate
-from spr_client.access import Access, Metadata, Tls, none_for_borrowed
+from spr_client.access import Access, Metadata, Opened, Tls, none_for_borrowed
 from spr_client.channels import ADDRESS, OPTIONS, ORDERED, checked, ways
 from spr_client.composed import Composed
 from spr_client.explanation import Explanation
@@ -66,9 +65,7 @@ class Client:
         if channel is not None:
             none_for_borrowed(tls, token)
         self._access = Access(self._address, tls, token) if channel is None else None
-        self._with: grpc.ChannelCredentials | None = None
-        self._own: list[grpc.Channel] = []
-        self._opening = threading.Lock()
+        self._own = None if self._access is None else Opened(self._access, self._opened)
         self._of = {"collection": collection, "version": version}
         self._retries = Retries(retries)
         self._hedges = hedging.Hedges(1 if self._borrowed else len(self._address.split(",")))
@@ -87,7 +84,7 @@ class Client:
         limit = translate.limit(timeout)
         request = translate.request_to_pb(query, options, page_size, page_token, request_id, **self._of)
 
-        def ask(left: float | None) -> SearchResponse:
+        def ask(left: float | None) -> pb.SearchResponse:
             about: dict[str, Any] = {"timeout": left, "metadata": self._metadata()}
             return hedging.search(self._hedges, self._stub, request, about)
 
@@ -123,7 +120,7 @@ class Client:
         limit = translate.limit(timeout)
         request, refused = translate.batch_to_pb(queries, options, page_size, **self._of)
 
-        def ask(left: float | None) -> BatchSearchResponse:
+        def ask(left: float | None) -> pb.BatchSearchResponse:
             return self._stub().BatchSearch(request, timeout=left, metadata=self._metadata())
 
         response = self._asked(ask, limit)
@@ -169,11 +166,13 @@ class Client:
     ) -> Explanation:
         """Return why moments of a video were found; costs a search."""
         limit = translate.limit(timeout)
-        request = translate.request_to_pb(query, options, 0, "", request_id, **self._of)
-        with _failures(self._address):
-            asked = translate.explain_to_pb(request, video)
-            found = self._stub().Explain(asked, timeout=limit, metadata=self._metadata())
-            return translate.explanation_from_pb(found)
+        search = translate.request_to_pb(query, options, 0, "", request_id, **self._of)
+        request = translate.explain_to_pb(search, video)
+
+        def ask(left: float | None) -> pb.ExplainResponse:
+            return self._stub().Explain(request, timeout=left, metadata=self._metadata())
+
+        return translate.explanation_from_pb(self._asked(ask, limit))
 
     def videos(
         self, wanted: Filter | None = None, *, page_size: int = 1000, timeout: float | None = 10.0
@@ -182,7 +181,7 @@ class Client:
         limit = translate.limit(timeout)
         request = list_to_pb(wanted, page_size, **self._of)
 
-        def ask(left: float | None) -> ListVideosResponse:
+        def ask(left: float | None) -> pb.ListVideosResponse:
             return self._stub().ListVideos(request, timeout=left, metadata=self._metadata())
 
         while True:
@@ -195,8 +194,8 @@ class Client:
 
     def close(self) -> None:
         """Close the channel, if it is the client's own."""
-        while self._own:
-            self._own.pop().close()
+        for channel in (self._own and self._own.taken()) or ():
+            channel.close()
 
     def __enter__(self) -> Self:
         return self
@@ -224,15 +223,15 @@ class Client:
         """Return a stub that asks one of the coordinators, by default the one that searches go to first."""
         if self._borrowed is not None:
             return self._borrowed
+        assert self._own is not None
+        own = self._own.now
+        return SearchServiceStub(own[(self._hedges.home if way is None else way) % len(own)])
+
+    def _opened(self) -> list[grpc.Channel]:
+        """Return a channel for each way."""
         assert self._access is not None
-        with self._opening:
-            credentials = self._access.credentials
-            if not self._own or credentials is not self._with:
-                # Calls on a former channel go on: its last stub closes it.
-                self._with, led = credentials, ways(self._address)
-                options = ORDERED if len(led) > 1 else OPTIONS
-                self._own = [self._access.channel(one, options) for one in led]
-            return SearchServiceStub(self._own[(self._hedges.home if way is None else way) % len(self._own)])
+        led = ways(self._address)
+        return [self._access.channel(one, ORDERED if len(led) > 1 else OPTIONS) for one in led]
 
     def _metadata(self) -> Metadata | None:
         return None if self._access is None else self._access.metadata

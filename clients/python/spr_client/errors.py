@@ -109,7 +109,8 @@ def why_unreachable(told: str) -> str:
     """Return what gRPC's message says of why nothing answers."""
     if "http1.x server" in told:
         return "it is a web page's; searches have a port of their own, 7400 by default"
-    why = told.rpartition(": ")[2]
+    # gRPC's resolver lists its faults in brackets.
+    why = told.rpartition(": ")[2].removesuffix("]")
     if told.startswith("failed to connect") and why == "Socket closed":
         return "it closes connections at once: set SPR_CA if it wants TLS, SPR_CERT if a certificate"
     return why

@@ -1,7 +1,7 @@
 """Judgements of moments: recorded, listed, deleted."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from spr.v1 import feedback_service_pb2 as pb
 from spr.v1.feedback_service_pb2_grpc import FeedbackServiceStub
 from spr.v1.types_pb2 import TimeSpan
 from spr_client import errors
-from spr_client.access import Access, Tls
+from spr_client.access import Access, Opened, Tls
 from spr_client.channels import ADDRESS, OPTIONS, checked, target
 from spr_client.fields import put_given, texts
 from spr_client.translate import limit
@@ -65,16 +65,17 @@ class Feedback:
     ) -> None:
         self._address, self._collection = checked(address), collection
         self._access = Access(self._address, tls, token)
-        self._channel = self._access.channel(target(self._address), OPTIONS)
-        self._stub = FeedbackServiceStub(self._channel)
+        self._own = Opened(self._access, lambda: self._access.channel(target(self._address), OPTIONS))
 
     def record(self, judgements: Sequence[Judgement], timeout: float | None = 20.0) -> list[Judgement]:
         """Keep up to 100 judgements, all or none; return them as they are kept, on disk by then."""
+        if isinstance(judgements, Judgement) or not isinstance(judgements, Iterable):
+            raise errors.InvalidInput("give a list of judgements", "BAD_PARAMETER")
         messages = [judgement_to_pb(one) for one in judgements]
         request = pb.RecordJudgementsRequest(judgements=messages)
         put_given(request, "collection", self._collection)
         with self._failures():
-            answer = self._stub.RecordJudgements(
+            answer = self._service.RecordJudgements(
                 request, timeout=limit(timeout), metadata=self._access.metadata
             )
         return [judgement_from_pb(one) for one in answer.judgements]
@@ -88,7 +89,7 @@ class Feedback:
             put_given(request, name, value)
         while True:
             with self._failures():
-                page = self._stub.ListJudgements(
+                page = self._service.ListJudgements(
                     request, timeout=limit(timeout), metadata=self._access.metadata
                 )
             yield from map(judgement_from_pb, page.judgements)
@@ -101,14 +102,15 @@ class Feedback:
         request = pb.DeleteJudgementsRequest(ids=texts("ids", ids))
         put_given(request, "collection", self._collection)
         with self._failures():
-            answer = self._stub.DeleteJudgements(
+            answer = self._service.DeleteJudgements(
                 request, timeout=limit(timeout), metadata=self._access.metadata
             )
         return answer.deleted
 
     def close(self) -> None:
-        """Close the channel."""
-        self._channel.close()
+        """Close the channel; the next call opens another."""
+        if (channel := self._own.taken()) is not None:
+            channel.close()
 
     def __enter__(self) -> Self:
         return self
@@ -121,6 +123,10 @@ class Feedback:
     ) -> None:
         self.close()
 
+    @property
+    def _service(self) -> FeedbackServiceStub:
+        return FeedbackServiceStub(self._own.now)
+
     @contextlib.contextmanager
     def _failures(self) -> Iterator[None]:
         try:
@@ -131,6 +137,10 @@ class Feedback:
 
 def judgement_to_pb(given: Judgement) -> pb.Judgement:
     """Return a judgement's message; InvalidInput for what a message cannot carry."""
+    if not isinstance(given, Judgement):
+        raise errors.InvalidInput(
+            f"a judgement is of type {type(given).__name__}; give a Judgement", "BAD_PARAMETER"
+        )
     try:
         message = pb.Judgement(
             id=given.id,

@@ -212,12 +212,12 @@ export async function exported(
   format: string,
   picks: string[],
   count: number,
-): Promise<{ name: string; data: Blob }> {
+): Promise<{ name: string; data: Blob; away: number }> {
   const more = new URLSearchParams({ format, count: `${Math.max(1, count)}` });
   for (const one of picks) more.append("pick", one);
   const response = await asked(ofQuery("/api/export", `${said}&${more}`, collection));
   const name = /filename="([^"]+)"/.exec(response.headers.get("content-disposition") ?? "")?.[1] ?? "moments";
-  return { name, data: await response.blob() };
+  return { name, data: await response.blob(), away: Number(response.headers.get("x-spr-left-out") ?? 0) };
 }
 
 const EDGE = 768; // of a picture that is searched by: no model here sees more

@@ -80,13 +80,13 @@ export function App() {
   const moments = useMemo(() => found.answer?.moments ?? [], [found.answer]);
   const focused = () => {
     const card = document.activeElement?.closest<HTMLElement>("[data-card]")?.dataset.card;
-    return moments.find((one) => `${one.video}@${one.start}` === card);
+    return moments.find((one) => spanOf(one) === card);
   };
   const step = (by: number) => {
     if (!moments.length) return;
     const cards = [...document.querySelectorAll<HTMLElement>("[data-card]")];
     const here = place.video
-      ? moments.findIndex((one) => one.video === place.video && one.start === place.start)
+      ? moments.findIndex((one) => spanOf(one) === spanOf(place))
       : cards.indexOf(document.activeElement as HTMLElement);
     const to = Math.min(moments.length - 1, Math.max(0, here < 0 ? 0 : here + by));
     if (place.video) open(moments[to]!, true);
@@ -190,6 +190,6 @@ export function App() {
 }
 
 /** Gives the focus back to the card that was opened. */
-function focusOn({ video, start }: Place) {
-  document.querySelector<HTMLElement>(`[data-card="${CSS.escape(`${video}@${start}`)}"]`)?.focus();
+function focusOn(place: Place) {
+  document.querySelector<HTMLElement>(`[data-card="${CSS.escape(spanOf(place))}"]`)?.focus();
 }

@@ -32,7 +32,7 @@ export function Card({ moment, answer, place, here, open, play, like, picked, pi
       <a
         class="card"
         href={write({ ...place, video, start, end, t: null })}
-        data-card={`${video}@${start}`}
+        data-card={spanOf(moment)}
         aria-current={here || undefined}
         aria-label={`${moment.rank}. ${name}, ${span(start, end)}${sure}${moment.refined ? ", refined" : ""}${foundAs(moment.foundBy)}`}
         onClick={(event) => {

@@ -30,14 +30,16 @@ export function Export({ place, shown, picks, drop }: Props) {
   const save = async () => {
     setState({ busy: true, error: "" });
     try {
-      const { name, data } = await exported(place.collection, said(place), format, [...picks], shown);
+      const { name, data, away } = await exported(place.collection, said(place), format, [...picks], shown);
       const link = document.createElement("a");
       link.href = URL.createObjectURL(data);
       link.download = name;
       link.click();
       // The browser reads it after the click.
       setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-      setState({ busy: false, error: "" });
+      // What is saved looks whole.
+      const error = away ? `${plural(away, "moment")} left out: the file cannot be read` : "";
+      setState({ busy: false, error });
     } catch (error) {
       setState({ busy: false, error: error instanceof Refused ? error.message : `${error}` });
     }

@@ -136,7 +136,7 @@ const percentOf = (part: number) => `${100 * part}%`;
 
 /** Round seconds along a window, at most eight. */
 function ticks({ from, to }: Window): number[] {
-  const step = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200].find((one) => (to - from) / one <= 7) ?? 14400;
+  const step = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200].find((one) => (to - from) / one <= 7) ?? 14400 * Math.ceil((to - from) / 14400 / 7);
   const found = [];
   for (let at = Math.ceil(from / step) * step; at <= to; at += step) if (share(at, { from, to }) < 0.96) found.push(at);
   return found;

@@ -93,7 +93,7 @@ export function said(place: Query): string {
 export function read(search: string): Place {
   const given = new URLSearchParams(search);
   const [start = NaN, end = NaN] = (given.get("at") ?? "").split("-").map(Number);
-  const placed = end > start && start >= 0 ? { start, end } : { start: 0, end: 0 };
+  const placed = end > start && start >= 0 && end < Infinity ? { start, end } : { start: 0, end: 0 };
   const place: Place = { ...NOWHERE, collection: given.get("c") ?? "", ...placed };
   place.video = placed.end > 0 ? (given.get("v") ?? "") : "";
   const t = Number(given.get("t") || NaN);

@@ -23,7 +23,9 @@ export function usePlayer(collection: string, about: Video | null, start: number
   const [loop, setLoop] = useState(true);
   // As it will be drawn: who seeks outside of the moment is not set back by a frame that comes before.
   const looping = useRef(loop);
-  looping.current = loop;
+  // A moment behind the end, of a video that was replaced: there is nothing to come back to.
+  const there = !about || start < about.duration;
+  looping.current = loop && there;
   const [error, setError] = useState("");
   const [preparing, setPreparing] = useState(false);
   const wanted = useRef({ at: first, play: true });
@@ -131,7 +133,7 @@ export function usePlayer(collection: string, about: Video | null, start: number
     onEnded: () => {
       setPlaying(false);
       // The end of the file is the end of the moment.
-      if (loop) {
+      if (looping.current) {
         seek(start, true);
         play();
       }

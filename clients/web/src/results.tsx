@@ -48,7 +48,7 @@ export function Results({ found, place, view, current, ask, open, play, change, 
                 moment={moment}
                 answer={answer}
                 place={of.current}
-                here={moment.video === of.current.video && moment.start === of.current.start}
+                here={spanOf(moment) === spanOf(of.current)}
                 open={open}
                 play={play}
                 like={like}
@@ -93,6 +93,11 @@ export function Results({ found, place, view, current, ask, open, play, change, 
           }
         />
       )}
+      {found.halted && !error && (
+        <p class="note bad" role="alert">
+          {sentence(found.halted.message)}
+        </p>
+      )}
       {answer?.next && !error && (
         <button type="button" class="more" disabled={waiting !== ""} onClick={found.next}>
           {waiting === "more" ? "Loading" : "More moments"}
@@ -109,7 +114,8 @@ function Line({ found }: Pick<Props, "found">) {
   const { answer, waiting } = found;
   if (found.error) return <>No answer</>;
   if (!answer || waiting === "coarse") return <>Searching</>;
-  const { videos, searched } = answer.coverage;
+  const { videos, searched, degraded } = answer.coverage;
+  const refined = found.refined > 0 && !degraded.includes("RANKER_SKIPPED");
   const where = searched === videos ? plural(videos, "video") : `${searched} of ${plural(videos, "video")}`;
   return (
     <>
@@ -117,7 +123,7 @@ function Line({ found }: Pick<Props, "found">) {
       {answer.allowed != null && `, ${answer.allowed.toLocaleString("en")} let through by the filters`}
       <span class="took" data-coarse={Math.round(found.coarse)} data-refined={Math.round(found.refined)}>
         {found.coarse > 0 && ` · found in ${Math.round(found.coarse)} ms`}
-        {waiting === "refined" ? " · refining" : found.refined > 0 && `, refined after ${Math.round(found.refined)} ms`}
+        {waiting === "refined" ? " · refining" : refined && `, refined after ${Math.round(found.refined)} ms`}
       </span>
     </>
   );

@@ -8,6 +8,8 @@ export interface Search {
   of: string;
   answer: Answer | null;
   error: Refused | null;
+  // Why there is no further page; the list stays.
+  halted: Refused | null;
   // "": nothing asked; then what is being waited for.
   waiting: "" | "coarse" | "refined" | "more";
   // Milliseconds from Enter to the screen.
@@ -15,7 +17,7 @@ export interface Search {
   refined: number;
 }
 
-const NOTHING: Search = { of: "", answer: null, error: null, waiting: "", coarse: 0, refined: 0 };
+const NOTHING: Search = { of: "", answer: null, error: null, halted: null, waiting: "", coarse: 0, refined: 0 };
 
 // A coarse list is on the screen sooner without the cards below it; they follow, or the refined list does.
 const AT_ONCE = 12;
@@ -40,7 +42,7 @@ export function useSearch(said: string, collection: string) {
     const control = (running.current = new AbortController());
     const began = performance.now();
     // The list before stays until the next one is there: nothing flashes.
-    setState((was) => ({ ...was, of, error: null, waiting: "coarse", coarse: 0, refined: 0 }));
+    setState((was) => ({ ...was, of, error: null, halted: null, waiting: "coarse", coarse: 0, refined: 0 }));
     try {
       let rest: ReturnType<typeof setTimeout> | undefined;
       for await (const answer of search(collection, said, control.signal)) {
@@ -74,7 +76,7 @@ export function useSearch(said: string, collection: string) {
     const { answer } = state;
     const control = running.current;
     if (!answer?.next || state.waiting || !control) return;
-    setState((was) => ({ ...was, waiting: "more" }));
+    setState((was) => ({ ...was, halted: null, waiting: "more" }));
     try {
       const page = await more(collection, answer.next, control.signal);
       if (control.signal.aborted) return;
@@ -84,12 +86,12 @@ export function useSearch(said: string, collection: string) {
       // Another search has begun: its list is no place for this page.
       if (control.signal.aborted) return;
       const refused = error instanceof Refused ? error : new Refused(`${error}`, "PAGE", null);
-      setState((was) => ({ ...was, error: refused, waiting: "" }));
+      setState((was) => ({ ...was, halted: refused, waiting: "" }));
     }
   }, [state, collection]);
 
   // The render that a new query causes knows already that it waits.
-  const stale: Partial<Search> = said && state.of !== of ? { error: null, waiting: "coarse", coarse: 0, refined: 0 } : {};
+  const stale: Partial<Search> = said && state.of !== of ? { error: null, halted: null, waiting: "coarse", coarse: 0, refined: 0 } : {};
   return { ...state, ...stale, again: run, next };
 }
 

@@ -57,6 +57,7 @@ export function Watch({ place, moments, jump = 0, open, close, like, kept }: Pro
 
   const player = usePlayer(collection, about?.video === video ? about : null, start, end, place.t, jump);
   const { now, playing, loop, seek, toggle } = player;
+  const beyond = about && start >= about.duration ? `the video ends at ${clock(about.duration)}, before this moment begins; search again` : "";
   const duration = about?.duration ?? why?.duration ?? end;
   const window = useMemo(
     () => (whole ? { from: 0, to: duration } : around([[start, end], moment.proposal], duration)),
@@ -125,9 +126,9 @@ export function Watch({ place, moments, jump = 0, open, close, like, kept }: Pro
             {about && about.play.how !== "direct" ? (about.play.how === "copy" ? "Copying this part…" : "Converting this part…") : "Loading…"}
           </p>
         )}
-        {(error || player.error) && (
+        {(error || player.error || beyond) && (
           <p class="over" role="alert">
-            {error || player.error}
+            {error || player.error || beyond}
           </p>
         )}
       </div>

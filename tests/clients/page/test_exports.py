@@ -64,3 +64,18 @@ def test_what_cannot_be_written_is_refused(page: Page) -> None:
     assert page.get(f"/api/export?{QUERY}&format=doc").json()["error"]["reason"] == "BAD_PARAMETER"
     gone = page.get(f"/api/export?{QUERY}&format=csv&pick=talk@0.01-0.02")
     assert (gone.status, gone.json()["error"]["reason"]) == (404, "MOMENTS_CHANGED")
+
+
+@pytest.mark.parametrize("form", ["fcpxml", "clips"])
+def test_what_is_left_out_is_told(page: Page, form: str) -> None:
+    film, away = page.videos / "old.avi", page.videos / "old.away"
+    picks = "&".join(picked(one) for one in moments(page)[:6])
+    asked = f"/api/export?{QUERY}&format={form}&{picks}"
+    assert page.get(asked).headers["x-spr-left-out"] == "0"
+    lost = sum(one["video"] == "old" for one in moments(page)[:6])
+    film.rename(away)
+    try:
+        assert lost
+        assert page.get(asked).headers["x-spr-left-out"] == f"{lost}"
+    finally:
+        away.rename(film)

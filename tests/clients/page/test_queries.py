@@ -176,6 +176,10 @@ def test_a_sentence_alone_is_read_for_more_than_a_description() -> None:
         ("q=x&from=110%25", "number from 0 to 100"),
         ("q=x&in=heard", "in is 'heard'; write seen, said or written"),
         ("q=x&longer=long", "longer is 'long'"),
+        ("q=x&longer=9&shorter=8", "longer is '9' and shorter '8': nothing lies between them"),
+        ("q=x&after=2024-05-02&before=2024-05-01", "after is '2024-05-02' and before '2024-05-01': nothing"),
+        ("q=x&from=90%25&to=10%25", "from is '90%' and to '10%': nothing lies between them"),
+        ("q=x&from=9&to=9", "from is '9' and to '9': nothing lies between them"),
         ("q=x&" + "&".join(["like=a@1-2"] * 11), "at most 10"),
     ],
 )

@@ -1,17 +1,17 @@
 """Judges a video by a search of the service: features, ranking and confidence are those of any search."""
 
-import threading
 from collections.abc import Iterator
 from typing import Protocol
 
 import grpc
 
 from engine.config import LibraryConfig, Topology
+from engine.errors import InvalidInput
 from spr.v1.search_service_pb2 import SearchRequest, SearchResponse
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr.v1.standing_service_pb2 import Match
-from spr_client import Tls, Unavailable
-from spr_client.access import Access
+from spr_client import SearchError, Tls, Unavailable
+from spr_client.access import Access, Opened
 from spr_client.channels import OPTIONS, target
 from spr_client.errors import from_call
 from trainer.library.standing.rows import Search, now
@@ -37,10 +37,12 @@ class Asking:
         self._address = ",".join(one.front for one in topology.coordinators)
         tls = Tls(access.authority, access.certificate, access.key) if access else None
         token = topology.path.parent / library.token if access else ""
-        self._access = Access(self._address, tls, token)
-        self._with: grpc.ChannelCredentials | None = None
-        self._channel: grpc.Channel | None = None
-        self._opening = threading.Lock()
+        try:
+            self._access = Access(self._address, tls, token)
+        except SearchError as error:
+            remedy = "write the file of a token that may search as token under [library]"
+            raise InvalidInput(f"{error}; {remedy}") from None
+        self._own = Opened(self._access, lambda: self._access.channel(target(self._address), OPTIONS))
 
     def matches(self, search: Search, video: str, version: str, threshold: float) -> list[Match]:
         """Return the matches in a video of a version; SearchError where nobody says now.
@@ -60,17 +62,11 @@ class Asking:
 
     def close(self) -> None:
         """Close the channel."""
-        with self._opening:
-            if self._channel is not None:
-                self._channel.close()
+        if (channel := self._own.taken()) is not None:
+            channel.close()
 
     def _stub(self) -> SearchServiceStub:
-        with self._opening:
-            credentials = self._access.credentials
-            if self._channel is None or credentials is not self._with:
-                self._with = credentials
-                self._channel = self._access.channel(target(self._address), OPTIONS)
-            return SearchServiceStub(self._channel)
+        return SearchServiceStub(self._own.now)
 
 
 def request_of(search: Search, video: str, version: str) -> SearchRequest:

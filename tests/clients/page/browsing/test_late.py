@@ -30,11 +30,33 @@ def test_a_further_page_of_another_query_is_left_out(tab: Tab) -> None:
     tab.get_by_label("Describe a moment").fill("second")
     tab.keyboard.press("Enter")
     cards = tab.locator("[data-card]")
-    expect(cards).to_have_attribute("data-card", "new@1")
+    expect(cards).to_have_attribute("data-card", "new@1-5")
     held[0]()
     tab.evaluate("() => new Promise(done => setTimeout(done, 50))")
     expect(cards).to_have_count(1)
-    expect(cards).to_have_attribute("data-card", "new@1")
+    expect(cards).to_have_attribute("data-card", "new@1-5")
+
+
+def test_a_further_page_that_is_refused_leaves_the_list_and_can_be_asked_for_again(tab: Tab) -> None:
+    asked = list[str]()
+    away = {"error": {"message": "nothing answers", "reason": "UNAVAILABLE", "retryAfter": 1}}
+
+    def answer(route: Any) -> Any:
+        if "page=" not in route.request.url:
+            return route.fulfill(body=moments("talk", following="more"))
+        asked.append(route.request.url)
+        if len(asked) > 1:
+            return route.fulfill(body=moments("old"))
+        return route.fulfill(status=503, body=json.dumps(away))
+
+    tab.route("**/api/search?*", answer)
+    tab.goto("/?q=x")
+    tab.get_by_role("button", name="More moments").click()
+    expect(tab.get_by_role("alert")).to_have_text("Nothing answers.")
+    expect(tab.locator("[data-card]")).to_have_count(1)
+    tab.get_by_role("button", name="More moments").click()
+    expect(tab.locator("[data-card]")).to_have_count(2)
+    expect(tab.get_by_role("alert")).to_have_count(0)
 
 
 def test_an_old_list_stays_as_it_was_and_is_dimmed_where_the_next_is_late(tab: Tab) -> None:

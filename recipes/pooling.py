@@ -2,7 +2,8 @@
 
 The collection's current version has no trained models (`spr build COLLECTION --projector none --ranker none
 --videos COLLECTION/annotations/corpus_val.json`). Its segments are embedded anew by every pooling, and the
-split's queries are answered and judged. What is said is added as `MeanPool` does, to all alike.
+split's queries about what is seen are answered and judged. What is said is added as `MeanPool` does, to all
+alike. Of a version with a clip encoder (`python -m recipes.clip_encoder`) there is one row, its own vectors.
 """
 
 import argparse
@@ -97,9 +98,11 @@ class Rows:
 def variants(version: Offline) -> Mapping[str, Any]:
     """Return the segment vectors of every pooling, in the version's order."""
     models = version.models
-    if not isinstance(models.projector, MeanPool) or isinstance(models.projector, ClipPool):
+    if isinstance(models.projector, ClipPool):
+        return {"clip encoder": version.vectors}
+    if not isinstance(models.projector, MeanPool):
         raise InvalidInput(
-            f"Version {models.version.id} has a trained projector or a clip encoder; build one without: "
+            f"Version {models.version.id} has a trained projector; build one without: "
             "spr build COLLECTION --encoder FINGERPRINT --projector none --ranker none"
         )
     rows = VideoRows.of_contexts(models.features)
@@ -127,9 +130,10 @@ def frames_of(rows: VideoRows) -> Floats:
 
 
 def measured(collection: Path, split: str) -> dict[str, dict[str, float]]:
-    """Return the figures of every pooling over a split's queries."""
+    """Return the figures of every pooling over a split's queries about what is seen."""
     version = Offline.open(collection, device="cpu")
-    queries = load_queries(collection / "annotations" / f"{split}.json")
+    asked = load_queries(collection / "annotations" / f"{split}.json")
+    queries = [query for query in asked if not query.asks_text]
     length = version.models.features.step(FRAMES) * version.models.version.segment_length
     figures: dict[str, dict[str, float]] = {}
     for name, vectors in variants(version).items():

@@ -23,6 +23,7 @@ from engine.errors import NotFound, quoted
 from engine.facts import Facts
 from engine.files import MALFORMED, sync
 from engine.parts import REMEDY
+from engine.printable import in_one_form
 from engine.types import Doubles, Ordinals
 
 CATALOGUE = "catalog.sqlite"
@@ -138,16 +139,31 @@ class Catalogue:
     def _ordinals(self) -> dict[str, int]:
         return {video: ordinal for ordinal, video in enumerate(self.ids)}
 
+    @functools.cached_property
+    def _forms(self) -> dict[str, int]:
+        """Ordinals by id in one Unicode form, of ids that may have another."""
+        return {in_one_form(video): row for video, row in self._ordinals.items() if not video.isascii()}
+
+    def _find(self, video_id: str) -> int | None:
+        """Return the ordinal of an id, or of one that is the same but for its Unicode form."""
+        found = self._ordinals.get(video_id)
+        if found is None and not video_id.isascii():
+            return self._forms.get(in_one_form(video_id))
+        return found
+
     def ordinal(self, video_id: str) -> int:
-        """Return a video's ordinal; NotFound when the version does not hold it."""
-        try:
-            return self._ordinals[video_id]
-        except KeyError:
+        """Return a video's ordinal, in whichever Unicode form its id is typed.
+
+        NotFound when the version does not hold it.
+        """
+        found = self._find(video_id)
+        if found is None:
             message = f"Video {quoted(video_id)} is not in this version: add it with `spr add`."
-            raise NotFound(message, reason="VIDEO_NOT_FOUND") from None
+            raise NotFound(message, reason="VIDEO_NOT_FOUND")
+        return found
 
     def __contains__(self, video_id: object) -> bool:
-        return video_id in self._ordinals
+        return isinstance(video_id, str) and self._find(video_id) is not None
 
 
 def merged(

@@ -1,6 +1,6 @@
 """Write the API reference: `python -m recipes.reference [OUT]`; docs/api without OUT."""
 
-import sys
+import argparse
 from pathlib import Path
 
 from recipes.reference.protos import pages
@@ -17,4 +17,6 @@ def write(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]) if len(sys.argv) > 1 else OUT)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path, nargs="?", default=OUT)
+    write(parser.parse_args().out)

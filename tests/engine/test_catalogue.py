@@ -1,5 +1,6 @@
 import contextlib
 import sqlite3
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,24 @@ def test_a_video_is_found_by_its_id() -> None:
     assert "c" in found
     with pytest.raises(NotFound, match="'d'"):
         found.ordinal("d")
+
+
+def test_an_id_is_known_in_any_unicode_form() -> None:
+    composed, apart = "caf\u00e9", "na\u0131\u0308f"
+    found, _ = merged(
+        [catalogue(*sorted([composed, unicodedata.normalize("NFD", "\u00fcber"), apart]))], [0], [none()]
+    )
+    for typed in (composed, "u\u0308ber", apart):
+        for form in ("NFC", "NFD"):
+            asked = unicodedata.normalize(form, typed)
+            assert asked in found
+            assert unicodedata.normalize("NFC", found.ids[found.ordinal(asked)]) == unicodedata.normalize(
+                "NFC", typed
+            )
+    assert "cafe" not in found
+    # As it is typed comes first.
+    both, _ = merged([catalogue("e\u0301", "\u00e9")], [0], [none()])
+    assert [both.ordinal(video) for video in both.ids] == [0, 1]
 
 
 def test_facts_come_back_through_parts_and_versions(tmp_path: Path) -> None:

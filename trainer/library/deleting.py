@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.corpus import open_corpus
 from engine.errors import NotFound, quoted
+from engine.printable import in_one_form
 from trainer.ingest import kept
 from trainer.library.changes import without
 from trainer.library.steps import Change, Whereabouts, make_current
@@ -22,12 +23,13 @@ def delete(collection: Path, ids: Sequence[str], again: bool = False, purging: b
     unknown id, with those that are near it; nothing is deleted then.
     """
     corpus = open_corpus(collection)
-    wanted = sorted(set(ids))
     # All are opened for writing before anything is done: a store that is locked refuses the whole.
     with _stores(collection) as stores:
+        gone = [record.id for store in stores for record in deleted(store)] if purging else []
+        known = {*corpus.catalogue.ids, *gone, *(video for store in stores for video in store.ids())}
+        wanted = _spelt(ids, known)
         if not again:
-            gone = [record.id for store in stores for record in deleted(store)] if purging else []
-            _check_known({*corpus.catalogue.ids, *gone}, stores, wanted)
+            _check_known(known, wanted)
         there = [video for video in wanted if video in corpus.catalogue]
         version = corpus.id
         if there:
@@ -48,8 +50,13 @@ def _stores(collection: Path) -> Iterator[list[FeatureStore]]:
         yield [stack.enter_context(FeatureStore.open(path.parent, "a")) for path in paths]
 
 
-def _check_known(ids: Set[str], stores: Sequence[FeatureStore], wanted: Sequence[str]) -> None:
-    known = {*ids, *(video for store in stores for video in store.ids())}
+def _spelt(ids: Sequence[str], known: Set[str]) -> list[str]:
+    """Return ids sorted, each once, and as videos have them: typed, some are in another Unicode form."""
+    forms = {in_one_form(video): video for video in known if not video.isascii()}
+    return sorted({video if video in known else forms.get(in_one_form(video), video) for video in ids})
+
+
+def _check_known(known: Set[str], wanted: Sequence[str]) -> None:
     unknown = [video for video in wanted if video not in known]
     if not unknown:
         return

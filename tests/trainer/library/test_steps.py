@@ -140,6 +140,13 @@ def test_an_unknown_id_deletes_nothing_and_names_are_suggested(path: Path) -> No
     assert "v01" in store(path, "r")
 
 
+def test_ids_that_are_typed_in_another_unicode_form_are_deleted(path: Path) -> None:
+    ingested(path, {"u\u0308ber": (4, 8)})
+    add(path, {"u\u0308ber"}, Kits("cpu"))
+    assert delete(path, ["\u00fcber", "u\u0308ber", "v01"]).videos == ("u\u0308ber", "v01")
+    assert not {"u\u0308ber", "v01"} & {*living.living(path), *store(path, "r").ids()}
+
+
 def test_a_locked_feature_store_refuses_a_delete_before_anything_is_done(path: Path) -> None:
     with store(path), pytest.raises(Unavailable) as refused:
         delete(path, ["v01"])

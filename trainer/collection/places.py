@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import InvalidInput, Mismatch, NotFound, SprError, argument
-from engine.files import make_folder, read_json, replacing, sync, write_json
-from engine.partials import partial_of
+from engine.files import read_json, replacing, write_json
+from engine.folders import new_folder
 from engine.printable import in_one_form, printable
 from workers.feature_store.store import FeatureStore
 from workers.ranker.encoder.files import fingerprint_of, model_files
@@ -121,26 +121,17 @@ def keep_files(home: Path, folder: Path, paths: Sequence[Path], source: str) -> 
 
     A copy, since a file that is written over in place would change under all its hard links.
     """
-    partial = partial_of(home)
-    shutil.rmtree(partial, ignore_errors=True)
-    make_folder(home.parent)
-    partial.mkdir()
     try:
-        for path in paths:
-            copy = partial / path.relative_to(folder)
-            copy.parent.mkdir(exist_ok=True)
-            shutil.copyfile(path, copy)
-            sync(copy)
-        write_json(partial / SOURCE, {"source": source, "revision": _revision(folder)})
-        try:
-            partial.rename(home)
-        except OSError:
-            # Another process kept it at the same time.
-            if not home.is_dir():
-                raise
-        sync(home.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        with new_folder(home) as partial:
+            for path in paths:
+                copy = partial / path.relative_to(folder)
+                copy.parent.mkdir(exist_ok=True)
+                shutil.copyfile(path, copy)
+            write_json(partial / SOURCE, {"source": source, "revision": _revision(folder)})
+    except OSError:
+        # Another process kept it at the same time.
+        if not home.is_dir():
+            raise
 
 
 def _revision(folder: Path) -> str:

@@ -1,13 +1,11 @@
-"""A new directory that is whole or absent."""
+"""The directory of an encoder that is trained: a new one, or that of a model which it replaces."""
 
 import contextlib
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from engine.errors import InvalidInput
-from engine.files import make_folder, sync
-from engine.partials import partial_of, partials_of, remove_abandoned
+from engine.folders import new_folder
 from workers.ranker.stores.checkpoint import follow_umask
 
 
@@ -21,21 +19,7 @@ def new_directory(out: Path, force: bool) -> Iterator[Path]:
         raise InvalidInput(f"{out} exists already; give --force to replace it, or another --out.")
     if out.exists() and not (out / "config.json").is_file() and any(out.iterdir()):
         raise InvalidInput(f"{out} is not a model's directory; --force replaces models only.")
-    make_folder(out.parent)
-    beside = out.with_name(f"old-{out.name}")
-    remove_abandoned([*partials_of(out), *partials_of(beside)])
-    partial, old = partial_of(out), partial_of(beside)
-    partial.mkdir()
-    try:
+    with new_folder(out, replace=True) as partial:
         yield partial
-        for path in sorted(partial.rglob("*")):
-            if path.suffix == ".safetensors":
-                follow_umask(path)
-            sync(path)
-        if out.exists():
-            out.rename(old)
-        partial.rename(out)
-        sync(out.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        for path in partial.rglob("*.safetensors"):
+            follow_umask(path)

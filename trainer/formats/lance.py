@@ -6,13 +6,11 @@ and keeps those before.
 
 import contextlib
 import errno
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from engine.errors import InvalidInput, SprError, Unavailable
-from engine.files import sync
-from engine.partials import partial_of
+from engine.folders import new_folder
 from trainer.formats.export import Rows
 
 
@@ -41,11 +39,11 @@ class Lance:
 
         fresh, failed = not out.exists(), list[Exception]()
         reader = pyarrow.RecordBatchReader.from_batches(rows.schema, _kept(rows, failed))
-        with _appearing(out) if fresh else contextlib.nullcontext(out) as made:
-            try:
+        try:
+            with new_folder(out) if fresh else contextlib.nullcontext(out) as made:
                 lance.write_dataset(reader, str(made), mode="create" if fresh else "overwrite")
-            except OSError as error:
-                raise failed[0] if failed else _refused(error, out) from error
+        except OSError as error:
+            raise failed[0] if failed else _refused(error, out) from error
 
 
 def _kept(rows: Rows, failed: list[Exception]) -> Iterator[object]:
@@ -57,23 +55,9 @@ def _kept(rows: Rows, failed: list[Exception]) -> Iterator[object]:
         raise
 
 
-@contextlib.contextmanager
-def _appearing(out: Path) -> Iterator[Path]:
-    """Yield where a data set is made that takes the name `out` once it is whole, and goes on failure."""
-    partial = partial_of(out)
-    try:
-        yield partial
-        for path in (*partial.rglob("*"), partial):
-            sync(path)
-        partial.rename(out)
-        sync(out.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
 def _refused(error: OSError, out: Path) -> SprError:
-    """Return what Lance, whose errors have words and no number, tells of the disk."""
-    why = str(error).partition("\n")[0].rpartition(", ")[0] or str(error)
-    if f"os error {errno.ENOSPC}" in why:
+    """Return what the disk refused. Lance's own errors have words and no number."""
+    why = error.strerror or str(error).partition("\n")[0].rpartition(", ")[0] or str(error)
+    if error.errno == errno.ENOSPC or f"os error {errno.ENOSPC}" in why:
         return Unavailable(f"{out} cannot be written ({why}): make room and run it again.", "DISK_FULL")
     return InvalidInput(f"{out} cannot be written ({why}): choose another place.")

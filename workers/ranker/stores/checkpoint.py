@@ -5,12 +5,10 @@ under a temporary name and renamed, so it is whole or absent; what is read is co
 before it is used.
 """
 
-import contextlib
 import dataclasses
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,16 +19,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from engine.errors import InvalidInput, Mismatch, NotFound
-from engine.files import (
-    BadJson,
-    as_os_error,
-    fingerprint,
-    make_folder,
-    read_json,
-    sync,
-    write_json,
-)
-from engine.partials import partial_of
+from engine.files import BadJson, as_os_error, fingerprint, read_json, write_json
+from engine.folders import new_folder
 from engine.values import filled
 
 Config = TypeVar("Config")
@@ -89,7 +79,6 @@ def save_model(
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise InvalidInput(f"The {kind}'s {name} has numbers that are not finite; train it again.")
     name = model_fingerprint(kind, values, encoder, tensors)
-    make_folder(directory.parent)
     card = {
         "kind": kind,
         "config": values,
@@ -97,29 +86,10 @@ def save_model(
         "fingerprint": name,
         "facts": dict(facts or {}),
     }
-    with _new_directory(directory) as partial:
+    with new_folder(directory, replace=True) as partial:
         save_tensors(tensors, partial / MODEL_FILE)
-        sync(partial / MODEL_FILE)
         write_json(partial / CONFIG_FILE, card)
     return name
-
-
-@contextlib.contextmanager
-def _new_directory(directory: Path) -> Iterator[Path]:
-    """Yield a new directory that takes the place of `directory`, an older one too, or on failure goes."""
-    partial = partial_of(directory)
-    old = partial_of(directory.with_name(f"old-{directory.name}"))
-    try:
-        partial.mkdir()
-        yield partial
-        if directory.exists():
-            # Removed first, there would be none for long, and none at all after a kill: it may be served.
-            directory.rename(old)
-        partial.rename(directory)
-        sync(directory.parent)
-    finally:
-        for left in (partial, old):
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def save_tensors(

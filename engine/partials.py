@@ -1,5 +1,6 @@
 """Names of files and directories while they are written, and what killed processes left of them."""
 
+import contextlib
 import glob
 import os
 import secrets
@@ -37,14 +38,28 @@ def _cut(name: str) -> str:
     return os.fsencode(name)[:_OF_NAME].decode("utf-8", "ignore")
 
 
+def all_partials(folder: Path, levels: int) -> Iterator[Path]:
+    """Yield what is being written, by whomever, in so many levels of directories, `folder` the first."""
+    for place, folders, files in os.walk(folder):
+        here = Path(place)
+        named = [name for name in (*folders, *files) if name.startswith(".") and name.endswith(ENDING)]
+        deep = len(here.relative_to(folder).parts) + 1 >= levels
+        folders[:] = [] if deep else [name for name in folders if name not in named]
+        yield from (here / name for name in named)
+
+
 def remove_abandoned(found: Iterable[Path]) -> None:
-    """Remove those of some files and directories in which nothing has changed for ABANDONED seconds."""
+    """Remove those of some files and directories in which nothing has changed for ABANDONED seconds.
+
+    What may not be removed, as it is another user's, stays.
+    """
     for path in found:
         if time.time() - _changed(path) > ABANDONED:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
 
 def _changed(path: Path) -> float:

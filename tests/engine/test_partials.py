@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.files import replacing
-from engine.partials import ABANDONED, LONGEST_NAME, partial_of, partials_of, remove_abandoned
+from engine.partials import ABANDONED, LONGEST_NAME, all_partials, partial_of, partials_of, remove_abandoned
 
 
 @pytest.mark.parametrize("letter", ["a", "ü", "影"])
@@ -34,3 +34,26 @@ def test_what_has_not_changed_for_a_day_goes_and_the_rest_stays(tmp_path: Path) 
         partial_of(new).name,
         partial_of(tmp_path / "older").name,
     }
+
+
+def test_what_another_user_left_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = partial_of(tmp_path / "out.parquet")
+    left.write_text("x")
+    os.utime(left, (0, 0))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        remove_abandoned([left])
+    assert left.exists()
+
+
+def test_partials_are_found_in_some_levels_and_not_inside_of_others(tmp_path: Path) -> None:
+    outer = partial_of(tmp_path / "a" / "model")
+    found = [partial_of(tmp_path / "x"), outer, partial_of(tmp_path / "a" / "b" / "x")]
+    others = [outer / found[0].name, partial_of(tmp_path / "a" / "b" / "c" / "x"), tmp_path / ".partials"]
+    for path in (*found, *others):
+        path.mkdir(parents=True, exist_ok=True)
+    assert sorted(all_partials(tmp_path, 3)) == sorted(found)

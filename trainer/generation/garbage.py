@@ -10,7 +10,7 @@ from engine.entries import Version
 from engine.errors import InvalidInput, SprError
 from engine.files import read_name, replacing, sync
 from engine.frozen import QUANTIZERS
-from engine.partials import ENDING, remove_abandoned
+from engine.partials import ENDING, all_partials, remove_abandoned
 from engine.staging import remove, sweep
 from engine.version_lock import locked_for_removal
 from trainer.generation.frozen import frozen_files
@@ -65,9 +65,8 @@ def collect_garbage(collection: Path, keep: int, spared: Set[str] = frozenset())
                     versions.path_of(collection, name).unlink()
     for folder in (versions.VERSIONS, QUANTIZERS):
         _sweep_partials(collection / folder)
-    for level in range(5):
-        # Trainings and ingests write beside whoever holds the lock.
-        remove_abandoned(collection.glob(f"{level * '*/'}.*{ENDING}"))
+    # Trainings and ingests write beside whoever holds the lock.
+    remove_abandoned(all_partials(collection, 5))
     kept = [about for name, about in made.items() if name not in removed]
     gone, size = _collect_parts(collection, kept)
     quantizers = _collect_quantizers(collection, kept)

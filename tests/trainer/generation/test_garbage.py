@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,6 +124,23 @@ def test_what_killed_trainings_and_ingests_left_goes_after_a_day(tmp_path: Path)
         os.utime(path, (0, 0))
     collected(tmp_path, 5)
     assert not any(path.exists() for path in left)
+
+
+def test_what_trainings_remove_meanwhile_ends_no_collection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(BuildConfig(collection=collection(tmp_path)))
+    going, scandir = tmp_path / "models" / "ranker" / "ab", os.scandir
+    going.mkdir(parents=True, exist_ok=True)
+
+    def raced(path: Any) -> Any:
+        if not isinstance(path, int) and Path(path) == going and going.exists():
+            going.rmdir()
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", raced)
+    collected(tmp_path, 5)
+    assert not going.exists()
 
 
 def test_nothing_goes_while_the_current_version_cannot_be_read(tmp_path: Path) -> None:

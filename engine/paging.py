@@ -12,6 +12,7 @@ from engine.deadline import Deadline
 from engine.errors import NotFound, quoted
 from engine.listed import Listed
 from engine.pages import PageStore, Token
+from engine.printable import same_name
 from engine.queries import SearchOptions
 from engine.served import Served, ServedCollection
 from engine.wire_composed import said
@@ -64,7 +65,7 @@ class Pager:
         """
         size, token = wire_search.page_size_from_pb(request.page_size), Token.parse(request.page_token)
         of = token.request.collection
-        if request.collection not in ("", of):
+        if request.collection and not same_name(request.collection, of):
             raise pages.refusal(f"is of collection {of!r}", "send that name, or none")
         kept = self._lists.find(token.digest)
         listed = kept or await self._again(token, collection, deadline, place, finish)

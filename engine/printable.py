@@ -24,6 +24,11 @@ def in_one_form(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def same_name(one: str, other: str) -> bool:
+    """Whether two names look the same, whatever their Unicode forms."""
+    return in_one_form(one) == in_one_form(other)
+
+
 def _shown(character: str) -> str:
     if character in _BIDI or unicodedata.category(character) in _HIDDEN:
         return character.encode("unicode_escape", "surrogatepass").decode("ascii")

@@ -12,7 +12,7 @@ from engine.corpus import Corpus
 from engine.errors import Mismatch, NotFound, SprError, quoted
 from engine.files import BadJson, read_json
 from engine.pipeline import Pipeline
-from engine.printable import in_one_form
+from engine.printable import same_name
 from engine.recent import Recent
 from engine.search_queue import SearchQueue
 
@@ -92,7 +92,7 @@ class ServedCollection:
     def check_name(self, served: Served) -> None:
         """Refuse (Mismatch) a version with the name of another collection, where searches would go then."""
         about = served.corpus.version
-        if any(one.name == about.collection for one in self.others):
+        if any(same_name(one.name, about.collection) for one in self.others):
             raise Mismatch(
                 f"version {about.id} of {self.directory} is called {about.collection!r}, as another "
                 "collection that is served here: build it anew with `spr build --name`, or serve it alone",
@@ -152,7 +152,7 @@ class Collections:
     def named(self, name: str) -> ServedCollection:
         """Return a collection by its name, the first one for ""; NotFound with the names that there are."""
         for collection in self.all:
-            if name == "" or in_one_form(name) == in_one_form(collection.name):
+            if name == "" or same_name(name, collection.name):
                 return collection
         there = ", ".join(repr(collection.name) for collection in self.all)
         message = f"collection {quoted(name)} is not served here; these are: {there}"

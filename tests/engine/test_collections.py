@@ -2,13 +2,14 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
 import pytest
 
 from engine import versions
-from engine.errors import InvalidInput, NotFound
+from engine.errors import InvalidInput, Mismatch, NotFound
 from engine.served import Collections, ServedCollection
 from spr.v1 import admin_service_pb2 as admin_pb
 from spr.v1 import search_service_pb2 as pb
@@ -61,6 +62,27 @@ def test_a_name_is_known_in_any_unicode_form(tmp_path: Path) -> None:
     assert served.named("b") is served.all[1]
     with pytest.raises(NotFound, match="is not served here"):
         served.named("uber")
+
+
+def test_a_page_is_asked_for_by_a_name_in_any_unicode_form(tmp_path: Path) -> None:
+    async def run(stub: Any) -> str:
+        page = await stub.Search(request(page_size=2, collection="u\u0308ber"))
+        token = page.next_page_token
+        asked = pb.SearchRequest(page_token=token, collection="u\u0308ber")
+        return str((await stub.Search(asked)).versions.collection)
+
+    with cluster(tmp_path, others=[lectures(name="\u00fcber")]) as workers:
+        assert ask(workers, run) == "\u00fcber"
+
+
+def test_a_version_with_the_name_of_another_collection_in_any_form_is_refused(tmp_path: Path) -> None:
+    served = Collections([ServedCollection(tmp_path / "u\u0308ber", 1), ServedCollection(tmp_path / "b", 1)])
+    version: Any = SimpleNamespace(
+        corpus=SimpleNamespace(version=SimpleNamespace(id="1", collection="\u00fcber"))
+    )
+    served.all[0].check_name(version)
+    with pytest.raises(Mismatch, match="as another collection that is served here"):
+        served.all[1].check_name(version)
 
 
 def test_each_collection_switches_by_itself(tmp_path: Path) -> None:

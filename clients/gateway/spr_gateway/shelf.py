@@ -13,7 +13,7 @@ from engine import versions
 from engine.corpus import Corpus, Known, open_corpus
 from engine.errors import NotFound, quoted
 from engine.part_texts import PartTexts
-from engine.printable import in_one_form
+from engine.printable import same_name
 from engine.texts import SEEN, TEXTS
 from trainer.ingest.naming import local_path
 from trainer.ingest.texts import Texts
@@ -108,7 +108,7 @@ class Shelf:
     def _corpus(self, name: str) -> Corpus:
         for collection in self._collections:
             corpus = collection.corpus()
-            if corpus is not None and (name == "" or in_one_form(name) == in_one_form(corpus.name)):
+            if corpus is not None and (name == "" or same_name(name, corpus.name)):
                 return corpus
         raise NotFound(f"collection {quoted(name)} is not served here", "COLLECTION_NOT_FOUND")
 

@@ -4,6 +4,7 @@ They are `flock` locks on files, so the kernel releases those of a killed proces
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
@@ -16,6 +17,8 @@ from engine.files import make_folder, sync
 
 WRITER, LIBRARY = ".writer.lock", ".library.lock"
 PATIENCE = 10.0  # seconds that a command waits for another writer: what a library does takes less, mostly
+# What file systems without locks answer.
+LOCKLESS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 _LOOK = 0.05
 _LONGEST_NOTE = 100
 

@@ -1,7 +1,6 @@
 """Snapshots: a version and all that it needs, copied to another place; what is there is not copied again."""
 
 import contextlib
-import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,13 +9,12 @@ from engine.entries import Version, refuse
 from engine.errors import InvalidInput, SprError
 from engine.places import Directory, Place, open_place
 from engine.verification import verify
-from engine.version_lock import held, only_writer
+from engine.version_lock import LOCKLESS, held, only_writer
 from trainer.library import judgements
 from trainer.library.contents import Item, items_of
 from trainer.library.verify import damaged
 
 OnProgress = Callable[[str, int, int], None]
-_LOCKLESS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
 def snapshot(
@@ -30,7 +28,7 @@ def snapshot(
     """
     found = versions.read(collection, version)
     place = open_place(destination)
-    _check_apart(collection, destination)
+    _check_apart(collection, place)
     with held(collection, found.id), _alone(place):
         # A copy of what is damaged would be no backup.
         for said in damaged(collection, [found]):
@@ -70,16 +68,15 @@ def _alone(place: Place) -> Iterator[None]:
                 staging.sweep(place.path)
             except OSError as error:
                 # A share without locks, as backups may lie on, protects nothing.
-                if error.errno not in _LOCKLESS:
+                if error.errno not in LOCKLESS:
                     raise
         yield
 
 
-def _check_apart(collection: Path, destination: str) -> None:
-    if "://" not in destination and Path(destination).resolve().is_relative_to(collection.resolve()):
-        raise InvalidInput(
-            f"{destination} lies inside the collection {collection}: choose another destination."
-        )
+def _check_apart(collection: Path, place: Place) -> None:
+    if isinstance(place, Directory) and place.path.resolve().is_relative_to(collection.resolve()):
+        message = f"{place.name} lies inside the collection {collection}: choose another destination."
+        raise InvalidInput(message)
 
 
 def _bytes(collection: Path, version: Version) -> list[int]:

@@ -13,6 +13,7 @@ from typing import Any
 from engine.cores import cores
 from engine.errors import InvalidInput, Unavailable
 from engine.files import make_folder, read_json, write_json
+from engine.version_lock import LOCKLESS
 from trainer.collection.annotations import JudgedQuery
 from trainer.world import speak
 from trainer.world.annotate import annotate
@@ -79,6 +80,10 @@ def _alone(out: Path) -> Iterator[None]:
             raise Unavailable(
                 f"another process renders into {out}; wait for it to end, or stop it."
             ) from None
+        except OSError as error:
+            # A share without locks protects nothing.
+            if error.errno not in LOCKLESS:
+                raise
         yield
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine import parts, versions
-from engine.errors import Unavailable
+from engine.errors import InvalidInput, Unavailable
 from engine.partials import partial_of
 from engine.staging import remove
 from engine.version_lock import only_writer
@@ -105,3 +105,9 @@ def test_what_a_killed_snapshot_left_goes_with_the_next(collection: Path, tmp_pa
     left.write_text("half of it")
     snapshot(collection, str(backup))
     assert not left.exists()
+
+
+@pytest.mark.parametrize("place", ["{0}", "{0}/inside", "file://{0}", "file://{0}/inside"])
+def test_a_snapshot_lies_apart(collection: Path, place: str) -> None:
+    with pytest.raises(InvalidInput, match="lies inside the collection"):
+        snapshot(collection, place.format(collection))

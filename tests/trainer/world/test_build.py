@@ -1,5 +1,7 @@
 """Real files: the same bytes whoever renders them, resumable, readable, as annotated."""
 
+import errno
+import fcntl
 import hashlib
 import json
 import multiprocessing
@@ -94,12 +96,18 @@ def test_worlds_do_not_mix(world: Path) -> None:
         build_world(world, VIDEOS - 1, SEED, workers=1)
 
 
-def test_one_process_renders_into_a_directory(tmp_path: Path) -> None:
+def test_one_process_renders_into_a_directory_and_a_share_without_locks_takes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
     def again(finished: Finished, total: int) -> None:
         with pytest.raises(Unavailable, match=r"another process renders into .*; wait for it to end"):
             build_world(tmp_path, 1, SEED, workers=1)
 
     build_world(tmp_path, 1, SEED, workers=1, progress=again)
+    monkeypatch.setattr(fcntl, "flock", without)
     build_world(tmp_path, 1, SEED, workers=1)
 
 

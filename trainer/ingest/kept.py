@@ -1,6 +1,7 @@
 """What ingest keeps of videos beside their features: gone when no video has it."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from trainer.ingest import texts, tiles
@@ -13,6 +14,14 @@ from workers.feature_store.store import FeatureStore
 KINDS = ((tiles.DIRECTORY, tiles.KEY, ""), (texts.DIRECTORY, texts.KEY, ".json"))
 # What stays of a deleted video until a purge, as its rows do: a build after a rollback puts it back.
 STAYS = texts.DIRECTORY
+
+
+@contextlib.contextmanager
+def stores(collection: Path) -> Iterator[list[FeatureStore]]:
+    """Open all feature stores of a collection for writing, so that no ingest runs; Locked where one does."""
+    with contextlib.ExitStack() as stack:
+        paths = sorted((collection / "features").glob("*/store.json"))
+        yield [stack.enter_context(FeatureStore.open(path.parent, "a")) for path in paths]
 
 
 def sweep_alone(store: FeatureStore) -> None:

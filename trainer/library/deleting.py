@@ -1,8 +1,7 @@
 """Deleting: a version without the videos, which then leave the feature store, so that no build finds them."""
 
-import contextlib
 import difflib
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 from engine.corpus import open_corpus
@@ -12,7 +11,6 @@ from trainer.ingest import kept
 from trainer.library.changes import without
 from trainer.library.steps import Change, Whereabouts, make_current
 from workers.feature_store.recalling import deleted
-from workers.feature_store.store import FeatureStore
 
 
 def delete(collection: Path, ids: Sequence[str], again: bool = False, purging: bool = False) -> Change:
@@ -24,7 +22,7 @@ def delete(collection: Path, ids: Sequence[str], again: bool = False, purging: b
     """
     corpus = open_corpus(collection)
     # All are opened for writing before anything is done: a store that is locked refuses the whole.
-    with _stores(collection) as stores:
+    with kept.stores(collection) as stores:
         gone = [record.id for store in stores for record in deleted(store)] if purging else []
         known = {*corpus.catalogue.ids, *gone, *(video for store in stores for video in store.ids())}
         wanted = _spelt(ids, known)
@@ -41,13 +39,6 @@ def delete(collection: Path, ids: Sequence[str], again: bool = False, purging: b
         # While no ingest runs: it keeps texts and pictures before it stores their video.
         kept.sweep(collection)
     return Change(version, tuple(wanted))
-
-
-@contextlib.contextmanager
-def _stores(collection: Path) -> Iterator[list[FeatureStore]]:
-    with contextlib.ExitStack() as stack:
-        paths = sorted((collection / "features").glob("*/store.json"))
-        yield [stack.enter_context(FeatureStore.open(path.parent, "a")) for path in paths]
 
 
 def _spelt(ids: Sequence[str], known: Set[str]) -> list[str]:

@@ -1,6 +1,5 @@
 """Purging: what is deleted leaves the disk at once."""
 
-import contextlib
 from pathlib import Path
 
 from engine import versions
@@ -10,7 +9,6 @@ from trainer.ingest import kept
 from trainer.library.compacting import compact
 from trainer.library.steps import Change, OnProgress, make_current, nothing
 from workers.feature_store.erasing import erase
-from workers.feature_store.store import FeatureStore
 
 
 def purge(collection: Path, on_progress: OnProgress = nothing) -> tuple[Change, Garbage]:
@@ -25,9 +23,9 @@ def purge(collection: Path, on_progress: OnProgress = nothing) -> tuple[Change, 
         worn = [part.id for part in shard.parts if part.deleted]
         if worn:
             count += compact(collection, shard.name, worn, on_progress).parts
-    with contextlib.ExitStack() as stores:
-        for path in sorted((collection / "features").glob("*/store.json")):
-            erase(stores.enter_context(FeatureStore.open(path.parent, "a")))
+    with kept.stores(collection) as stores:
+        for store in stores:
+            erase(store)
         kept.sweep(collection, purged=True)
     version = _newest(open_corpus(collection))
     let_none_before_stay(collection, version)

@@ -65,7 +65,7 @@ def test_videos_are_added_told_and_deleted(path: Path, built: Path) -> None:
     with held(path, before):
         first = spr("delete", path, "talk", "--purge")
     assert "from the disk" not in first.stdout
-    assert f"note: version {before} is still served" in first.stderr
+    assert f"note: version {before} is still used" in first.stderr
     told = json.loads(spr("delete", path, "talk", "--purge", "--json").stdout)
     assert told == {"version": versions.current(path), "deleted": ["talk"], "purged": True, "held": []}
     assert len(versions.numbers(path)) == 1

@@ -85,7 +85,7 @@ def build(
             garbage = collect_garbage(collection, config.keep, {about.id}) if config.keep else Garbage()
     except OSError as error:
         raise refusal(error, None if error.filename else collection) from error
-    kept = [f"version {name} is still served, so --keep {config.keep} left it" for name in garbage.held]
+    kept = [f"version {name} is still used, so --keep {config.keep} left it" for name in garbage.held]
     report = _report(config, plan, about, reused=found is not None)
     seconds = round(time.monotonic() - began, 3)
     return replace(report, removed=garbage.versions, notes=[*report.notes, *kept], seconds=seconds)

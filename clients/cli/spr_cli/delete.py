@@ -41,7 +41,7 @@ def command(collection: Path, video_ids: tuple[str, ...], purge: bool, as_json: 
                 purged, garbage = purge_now(collection, progress.tell)
             version, held = purged.version, garbage.held
             for one in held:
-                click.echo(f"note: version {one} is still served, {STAYS}", err=True)
+                click.echo(f"note: version {one} is still used, {STAYS}", err=True)
     if as_json:
         print_json({"version": version, "deleted": list(change.videos), "purged": purge, "held": held})
     else:

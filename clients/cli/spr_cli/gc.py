@@ -16,7 +16,7 @@ from spr_cli.options import AS_JSON, COLLECTION
 def command(collection: Path, keep: int, as_json: bool) -> None:
     """Remove old versions of COLLECTION, and the parts that no version lists.
 
-    The current version, the newest and those that a process serves stay.
+    The current version, the newest and those that a process serves, measures or copies stay.
 
     \b
     spr gc c --keep 3
@@ -28,7 +28,7 @@ def command(collection: Path, keep: int, as_json: bool) -> None:
     with only_writer(collection, "gc"):
         removed = collect_garbage(collection, 1 + keep)
     for held in removed.held:
-        click.echo(f"note: version {held} is still served, so it stays", err=True)
+        click.echo(f"note: version {held} is still used, so it stays", err=True)
     if as_json:
         told = {"versions": removed.versions, "held": removed.held, "parts": removed.parts}
         print_json(told | {"bytes": removed.bytes})

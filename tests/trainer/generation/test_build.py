@@ -154,7 +154,7 @@ def test_what_a_service_holds_is_kept(tmp_path: Path) -> None:
     with held(path, served.id):
         newer = build(BuildConfig(collection=path, shards=2, keep=1))
         assert newer.removed == []
-        assert newer.notes == [f"version {served.id} is still served, so --keep 1 left it"]
+        assert newer.notes == [f"version {served.id} is still used, so --keep 1 left it"]
         assert versions.current(path) == newer.id
         assert open_corpus(path, served.id).version.id == served.id
     assert build(BuildConfig(collection=path, shards=2, keep=1)).removed == [served.id]

@@ -18,18 +18,22 @@ OnProgress = Callable[[str, int, int], None]
 
 
 def snapshot(
-    collection: Path, destination: str, version: str = "", on_progress: OnProgress | None = None
+    collection: Path,
+    destination: str,
+    version: str = "",
+    on_progress: OnProgress | None = None,
+    patience: float | None = None,
 ) -> tuple[Version, int]:
     """Copy a version, the current one for "", to a directory or fsspec URL; return it and the bytes copied.
 
     The destination has the layout of a collection and becomes current at the end: an interrupted snapshot
     leaves the one before, and goes on when it is called again. Models outside the collection are refused, and
-    (Unavailable) a directory that another process writes.
+    (Unavailable) a directory that another process writes for longer than `patience`, see `only_writer`.
     """
     found = versions.read(collection, version)
     place = open_place(destination)
     _check_apart(collection, place)
-    with held(collection, found.id), _alone(place):
+    with held(collection, found.id), _alone(place, patience):
         # A copy of what is damaged would be no backup.
         for said in damaged(collection, [found]):
             raise refuse(said)
@@ -56,7 +60,7 @@ def snapshot(
 
 
 @contextlib.contextmanager
-def _alone(place: Place) -> Iterator[None]:
+def _alone(place: Place, patience: float | None) -> Iterator[None]:
     """Be the only writer of a place that is a directory: others would remove what no version there lists yet.
 
     Unavailable (WRITER_RUNNING) where another process goes on writing there.
@@ -64,7 +68,7 @@ def _alone(place: Place) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if isinstance(place, Directory):
             try:
-                stack.enter_context(only_writer(place.path, "snapshot"))
+                stack.enter_context(only_writer(place.path, "snapshot", patience))
                 staging.sweep(place.path)
             except OSError as error:
                 # A share without locks, as backups may lie on, protects nothing.

@@ -119,7 +119,8 @@ class Work:
         about = task.work.snapshot
         # Again: a link may have come since it was submitted.
         self._roots.check("snapshot.destination", about.destination)
-        version, size = snapshot(collection, about.destination, about.version, _stages(tell))
+        # Where another process writes there, other jobs come first.
+        version, size = snapshot(collection, about.destination, about.version, _stages(tell), patience=0)
         return Outcome(f"copied {size / 2**20:.1f} MB to {about.destination}", version.id)
 
     def _restore(self, collection: Path, task: Task, tell: Tell) -> Outcome:

@@ -13,11 +13,16 @@ from engine.errors import InvalidInput, Unavailable
 from engine.partials import partial_of
 from engine.staging import remove
 from engine.version_lock import only_writer
+from spr.v1.admin_service_pb2 import Snapshot, SubmitJobRequest
 from tests.trainer.library.tiny import write_part, write_version
 from trainer.generation.garbage import collect_garbage
 from trainer.library.contents import Item, items_of
+from trainer.library.kits import Kits
+from trainer.library.roots import Roots
 from trainer.library.snapshot import snapshot
+from trainer.library.tasks import Task
 from trainer.library.verify import verify
+from trainer.library.work import Work
 
 
 @pytest.fixture
@@ -111,3 +116,16 @@ def test_what_a_killed_snapshot_left_goes_with_the_next(collection: Path, tmp_pa
 def test_a_snapshot_lies_apart(collection: Path, place: str) -> None:
     with pytest.raises(InvalidInput, match="lies inside the collection"):
         snapshot(collection, place.format(collection))
+
+
+def test_the_library_does_other_jobs_where_another_process_writes_the_place(
+    collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("engine.version_lock.time.sleep", wait)
+    request = SubmitJobRequest(snapshot=Snapshot(destination=str(tmp_path / "backup")))
+    work, task = Work(Kits("cpu"), 10, Roots(None)), Task(1, "a", "snapshot", request)
+    with only_writer(tmp_path / "backup"), pytest.raises(Unavailable, match="another process writes"):
+        work.do(collection, [task], lambda _: None)

@@ -25,14 +25,17 @@ def stores(collection: Path) -> Iterator[list[FeatureStore]]:
 
 
 def sweep_alone(store: FeatureStore) -> None:
-    """Do as `sweep` for an ingest that ends, unless one with other encoders runs, whose end will."""
+    """Do as `sweep` for an ingest that ends, unless one with other encoders runs, whose end will.
+
+    Nor beside a store that cannot be locked, as it is another user's or is being removed.
+    """
     collection = store.path.parents[1]
     with contextlib.ExitStack() as stack:
         try:
             for header in sorted((collection / "features").glob("*/store.json")):
                 if header.parent != store.path:
                     stack.callback(lock(header.parent).close)
-        except Locked:
+        except (Locked, OSError):
             return
         sweep(collection)
 

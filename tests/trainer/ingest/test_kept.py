@@ -22,3 +22,17 @@ def test_what_an_ingest_with_another_encoder_keeps_stays_until_that_ends(
         assert all(path.exists() for path in files)
     run(tmp_path)
     assert not any(path.exists() for path in files)
+
+
+def test_beside_a_store_that_may_not_be_locked_nothing_goes(tmp_path: Path, videos: Path) -> None:
+    run(tmp_path)
+    other = tmp_path / "c" / "features" / "other"
+    FeatureStore.create(other, {"frames": Stream(2, 1.0)}, "float32", {}).close()
+    # As another user's, or one that is being removed.
+    (other / "lock").unlink()
+    (other / "lock").mkdir()
+    left = tmp_path / "c" / kept.KINDS[0][0] / "a"
+    left.parent.mkdir(exist_ok=True)
+    left.write_text("x")
+    run(tmp_path)
+    assert left.exists()

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from engine.errors import NotFound
 from engine.files import make_folder, refusal, replacing, sync
+from engine.partials import partial_of
 from engine.urls import SCHEMES, check_url, file_system, told
 
 
@@ -83,7 +84,7 @@ class Directory:
         """See `Place`."""
         path = self.path / name
         make_folder(path.parent)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        partial = partial_of(path)
         try:
             partial.write_bytes(content)
             sync(partial)

@@ -21,6 +21,7 @@ from engine.entries import EncoderEntry, ModelEntry, ShardEntry, Version, refuse
 from engine.entry_checks import check_version
 from engine.errors import NotFound, SprError, Unavailable, argument, quoted
 from engine.files import make_folder, read_name, refusal, replacing, sync
+from engine.partials import partial_of
 
 CURRENT = "CURRENT"
 VERSIONS = "versions"
@@ -114,7 +115,7 @@ def commit(collection: Path, version: Version) -> Version:
     named = dataclasses.replace(version, id="", number=number, created=created)
     check_version(named, f"version {number}")
     path = folder / f"{number:08d}.json"
-    partial = folder / f".{path.name}.{os.getpid()}.partial"
+    partial = partial_of(path)
     checksum = sealed.write(partial, named)
     try:
         # A link, unlike a rename, fails where the name is taken: of two writers one wins.

@@ -75,7 +75,9 @@ export function App() {
     setView(next);
   };
 
-  const current = served.find((one) => one.name === place.collection) ?? served[0];
+  // An address may have another Unicode form of the name than the service.
+  const named = served.find((one) => one.name.normalize() === place.collection.normalize());
+  const current = named ?? served[0];
   const where = current?.channels ?? [];
   const moments = useMemo(() => found.answer?.moments ?? [], [found.answer]);
   const focused = () => {
@@ -137,7 +139,7 @@ export function App() {
           q={place.q}
           waiting={found.waiting !== "" && found.waiting !== "more"}
           collections={served}
-          collection={place.collection}
+          collection={named?.name ?? place.collection}
           ask={ask}
         />
         <div class="tools">

@@ -52,3 +52,12 @@ def test_a_moment_behind_the_end_of_its_video_is_told_and_not_played_again_and_a
         look();
     })"""
     assert tab.evaluate(seeks) <= 2
+
+
+def test_a_collection_of_an_address_is_known_in_any_unicode_form(tab: Tab) -> None:
+    about = {"videos": 1, "segments": 1, "version": "1", "channels": ["seen"]}
+    served = json.dumps({"collections": [about | {"name": name} for name in ("first", "\u00fcber")]})
+    tab.route("**/api/collections", lambda route: route.fulfill(body=served))
+    tab.goto("/?c=u%CC%88ber")
+    expect(tab.get_by_label("Collection")).to_have_value("\u00fcber")
+    expect(tab.locator(".start b")).to_have_text("\u00fcber")

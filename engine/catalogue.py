@@ -144,8 +144,8 @@ class Catalogue:
         """Ordinals by id in one Unicode form, of ids that may have another."""
         return {in_one_form(video): row for video, row in self._ordinals.items() if not video.isascii()}
 
-    def _find(self, video_id: str) -> int | None:
-        """Return the ordinal of an id, or of one that is the same but for its Unicode form."""
+    def find(self, video_id: str) -> int | None:
+        """Return the ordinal of an id, or of one that is the same but for its Unicode form; None for none."""
         found = self._ordinals.get(video_id)
         if found is None and not video_id.isascii():
             return self._forms.get(in_one_form(video_id))
@@ -156,14 +156,15 @@ class Catalogue:
 
         NotFound when the version does not hold it.
         """
-        found = self._find(video_id)
+        found = self.find(video_id)
         if found is None:
             message = f"Video {quoted(video_id)} is not in this version: add it with `spr add`."
             raise NotFound(message, reason="VIDEO_NOT_FOUND")
         return found
 
     def __contains__(self, video_id: object) -> bool:
-        return isinstance(video_id, str) and self._find(video_id) is not None
+        """Whether it holds this very id: what is added or deleted is no other video."""
+        return video_id in self._ordinals
 
 
 def merged(

@@ -148,7 +148,7 @@ class Filters:
         return mask
 
     def _known(self, ids: Iterable[str]) -> Iterable[int]:
-        return (self._catalogue.ordinal(video) for video in ids if video in self._catalogue)
+        return (found for video in ids if (found := self._catalogue.find(video)) is not None)
 
     @functools.cached_property
     def _labelled(self) -> dict[str, list[int]]:

@@ -101,7 +101,7 @@ class Shelf:
     def holds(self, collection: str, video: str) -> bool:
         """Whether a collection's current version has a video."""
         try:
-            return video in self._corpus(collection).catalogue
+            return self._corpus(collection).catalogue.find(video) is not None
         except NotFound:
             return False
 

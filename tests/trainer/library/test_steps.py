@@ -140,6 +140,19 @@ def test_an_unknown_id_deletes_nothing_and_names_are_suggested(path: Path) -> No
     assert "v01" in store(path, "r")
 
 
+def test_of_two_ids_that_differ_in_their_unicode_form_one_is_added_and_deleted_alone(path: Path) -> None:
+    apart, composed = "u\u0308ber", "\u00fcber"
+    for video in (apart, composed):
+        ingested(path, {video: (4, 8)})
+        add(path, {video}, Kits("cpu"))
+    assert {apart, composed} <= set(living.living(path))
+    delete(path, [composed])
+    # In the feature store alone.
+    ingested(path, {composed: (4, 8)})
+    delete(path, [composed])
+    assert (apart in living.living(path), composed in store(path, "r").ids()) == (True, False)
+
+
 def test_ids_that_are_typed_in_another_unicode_form_are_deleted(path: Path) -> None:
     ingested(path, {"u\u0308ber": (4, 8)})
     add(path, {"u\u0308ber"}, Kits("cpu"))

@@ -1,6 +1,7 @@
 """Directories that are whole or absent."""
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,8 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
             sync(written)
         if replace and path.exists():
             # Removed first, there would be none for long, and none at all after a kill: it may be served.
+            with contextlib.suppress(OSError):
+                os.utime(path)  # or it would pass for left a day ago
             path.rename(old)
         try:
             partial.rename(path)

@@ -152,19 +152,20 @@ class Pass(Generic[E, O]):
         """Make the sidecars of files with their seconds. Raises Unavailable for a full disk."""
         lengths = [length for _, length in todo]
         done = dict.fromkeys(range(len(todo)), 0.0)
-        count = min(cores(), len(todo)) if self.parallel else 1
+        count, last = min(cores(), len(todo)) if self.parallel else 1, 0
         with _workers(count, self.maker, self.engine) as (submit, reached):
             futures = {submit(number, task): number for number, (task, _) in enumerate(todo)}
             waiting: set[Future[O]] = set(futures)
             while waiting:
                 ended, waiting = concurrent.futures.wait(waiting, _LOOK, concurrent.futures.FIRST_COMPLETED)
-                for number, seconds in reached():
-                    done[number] = max(done[number], min(seconds, lengths[number] or seconds))
                 for future in ended:
-                    number = futures[future]
-                    done[number] = lengths[number]
-                    self._note(todo[number][0], future)
-                last = max((futures[future] for future in ended), default=0)
+                    last = futures.pop(future)
+                    done[last] = lengths[last]
+                    self._note(todo[last][0], future)
+                for number, seconds in reached():
+                    if number in futures.values():
+                        last = number
+                        done[last] = max(done[last], min(seconds, lengths[last] or seconds))
                 progress(sum(done.values()), sum(lengths), todo[last][0].path.name)
 
     def _note(self, task: Task, future: "Future[O]") -> None:

@@ -14,7 +14,7 @@ from engine.entries import ModelEntry
 from engine.errors import InvalidInput, Mismatch, NotFound
 from engine.places import open_place
 from tests.trainer.generation.test_models import make_projector
-from tests.trainer.library.tiny import living, without, write_part, write_version
+from tests.trainer.library.tiny import living, two_versions, write_part, write_version
 from trainer.library.restore import restore
 from trainer.library.snapshot import snapshot
 from trainer.library.verify import verify
@@ -22,13 +22,7 @@ from trainer.library.verify import verify
 
 @pytest.fixture
 def collection(tmp_path: Path) -> Path:
-    home = tmp_path / "c"
-    home.mkdir()
-    (home / "collection.json").write_text('{"name": "tiny", "format": 1}')
-    first = write_part(home, ["a", "b", "c"])
-    one = write_version(home, [first], reason="build")
-    write_version(home, [without(first, 1), write_part(home, ["d"])], parent=one.id)
-    return home
+    return two_versions(tmp_path / "c")
 
 
 @pytest.fixture(params=["directory", "memory"])

@@ -14,7 +14,7 @@ from engine.partials import partial_of
 from engine.staging import remove
 from engine.version_lock import only_writer
 from spr.v1.admin_service_pb2 import Snapshot, SubmitJobRequest
-from tests.trainer.library.tiny import write_part, write_version
+from tests.trainer.library.tiny import two_versions, write_version
 from trainer.generation.garbage import collect_garbage
 from trainer.library.contents import Item, items_of
 from trainer.library.kits import Kits
@@ -27,13 +27,7 @@ from trainer.library.work import Work
 
 @pytest.fixture
 def collection(tmp_path: Path) -> Path:
-    home = tmp_path / "c"
-    home.mkdir()
-    (home / "collection.json").write_text('{"name": "tiny", "format": 1}')
-    first = write_part(home, ["a", "b", "c"])
-    one = write_version(home, [first], reason="build")
-    write_version(home, [first, write_part(home, ["d"])], parent=one.id)
-    return home
+    return two_versions(tmp_path / "c")
 
 
 def test_what_is_being_copied_is_no_garbage_of_the_snapshot(collection: Path, tmp_path: Path) -> None:

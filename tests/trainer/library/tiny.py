@@ -69,3 +69,13 @@ def _version(shard: ShardEntry, parent: str, reason: str) -> Version:
     return plain.version(
         parent=parent, reason=reason, collection="tiny", dim=4, shards=(shard,), streams=STREAMS
     )
+
+
+def two_versions(home: Path) -> Path:
+    """Make a collection of a part of three videos, and then of one less and another part."""
+    home.mkdir()
+    (home / "collection.json").write_text('{"name": "tiny", "format": 1}')
+    first = write_part(home, ["a", "b", "c"])
+    one = write_version(home, [first], reason="build")
+    write_version(home, [without(first, 1), write_part(home, ["d"])], parent=one.id)
+    return home

@@ -7,6 +7,7 @@ from pathlib import Path
 from recipes.quality.tables import MEASURES
 from recipes.quality.variants import LONG, Row
 from recipes.steps import Steps
+from trainer.world.vocabulary import PERSONS
 
 # Where is looked, by the heading of a column.
 CHANNELS: Mapping[str, tuple[str, ...]] = {
@@ -27,9 +28,12 @@ SPOKEN = ("seen", "said", "all")
 def measure(out: Path, videos: int, seed: int, minutes: float, spoken: bool = False) -> dict[str, Row]:
     """Return the report of every choice of channels on test; resumable, as every step is.
 
-    spoken: on the hard world whose lines are spoken, by espeak-ng, and heard by the embedded recogniser.
+    spoken: on the hard world whose lines are spoken, by espeak-ng, and heard by the embedded recogniser;
+    it expects the names of the world's people, as an archive knows those of a cast.
     """
     steps = Steps(out / "steps")
+    out.mkdir(parents=True, exist_ok=True)
+    _terms(out).write_text("\n".join(PERSONS), encoding="utf-8")
     before: tuple[str, ...] = ()
     for name, command in prepared(out, videos, seed, minutes, spoken):
         steps.run(name, command, after=before)
@@ -61,7 +65,8 @@ def prepared(
     world, collection, encoder = f"{out}/world", f"{out}/collection", f"{out}/encoder"
     profile = ["hard", "--speak"] if spoken else ["hard-texts"]
     size = ["--videos", str(videos), "--seed", str(seed), "--profile", *profile]
-    texts = ["--transcribe", "moonshine"] if spoken else ["--read-screen"]
+    heard = ["--transcribe", "moonshine", "--terms", f"{_terms(out)}"]
+    texts = heard if spoken else ["--read-screen"]
     longer = [part for change in LONG for part in ("--set", change)]
     train = ["--config", "demo"]
     return [
@@ -87,3 +92,7 @@ def table(found: Mapping[str, Row]) -> list[str]:
             cells = " | ".join(f"{figure:.3f}" for figure in figures)
             lines.append(f"| {name} | {part['queries']} | {cells} |")
     return lines
+
+
+def _terms(out: Path) -> Path:
+    return out / "names.txt"

@@ -1,5 +1,6 @@
 """Recognisers: what turns an utterance into sentences with times."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from trainer.ingest.subtitles import Cue
 from trainer.speech.heard import Heard, english_alone
 from trainer.speech.moonshine import MOONSHINE, Moonshine
 from trainer.speech.sound import RATE
+from trainer.speech.terms import described
 from trainer.speech.voice import INSTALL, check_installed
 
 if TYPE_CHECKING:
@@ -36,16 +38,23 @@ class Engine(Protocol):
         ...
 
 
-def open_engine(spec: str, device: str = "auto", language: str | None = None) -> Engine:
+def open_engine(
+    spec: str, device: str = "auto", language: str | None = None, terms: Sequence[str] = ()
+) -> Engine:
     """Load ENGINE[:MODEL]; InvalidInput for one that is not known, Unavailable for one not installed.
 
-    language: spoken in the videos, ISO 639-1; None: what the recogniser detects.
+    language: spoken in the videos, ISO 639-1; None: what the recogniser detects. terms: said in them, which
+    pocketsphinx refuses.
     """
     check_spec(spec)
     engine, _, model = spec.partition(":")
     if engine == WHISPER:
-        return Whisper(model, device, language)
-    return Moonshine(language) if engine == MOONSHINE else Pocketsphinx(language)
+        return Whisper(model, device, language, terms)
+    if engine == MOONSHINE:
+        return Moonshine(language, terms)
+    if terms:
+        raise InvalidInput(f"{POCKETSPHINX} expects no terms; take {MOONSHINE} or {WHISPER}:MODEL with them.")
+    return Pocketsphinx(language)
 
 
 def check_spec(spec: str) -> None:
@@ -110,8 +119,8 @@ class Whisper:
 
     parallel = False
 
-    def __init__(self, model: str, device: str, language: str | None) -> None:
-        """InvalidInput for a model that is no Whisper, or does not know the language; Mismatch if damaged."""
+    def __init__(self, model: str, device: str, language: str | None, terms: Sequence[str] = ()) -> None:
+        """Mismatch for a damaged model, InvalidInput for no Whisper, an unknown language, too many terms."""
         import torch
         from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
@@ -137,7 +146,8 @@ class Whisper:
         self._language = language
         if language is not None and language != "en" and f"<|{language}|>" not in self._languages:
             raise InvalidInput(f"{quoted(model)} does not know the language {quoted(language)}.")
-        self.name = f"{WHISPER} {folder.name} {fingerprint_of(folder)}"
+        self._told = self._prompt(terms)
+        self.name = f"{WHISPER} {folder.name} {fingerprint_of(folder)}{described(terms)}"
 
     def hear(self, samples: NDArray[np.int16]) -> Heard:
         """See Engine."""
@@ -151,7 +161,7 @@ class Whisper:
         with torch.inference_mode(), quietly():
             language = self._language or self._detected(features)
             told = {"language": language, "task": "transcribe"} if self._languages else {}
-            tokens = self._model.generate(features, return_timestamps=True, **told)[0].tolist()
+            tokens = self._model.generate(features, return_timestamps=True, **told, **self._told)[0].tolist()
         read = self._processor.tokenizer.decode(tokens, skip_special_tokens=True, output_offsets=True)
         most = len(samples) / RATE
         cues = [
@@ -160,6 +170,18 @@ class Whisper:
             for begin, end in [part["timestamp"]]
         ]
         return Heard([cue for cue in cues if cue.text and cue.end > cue.start], language)
+
+    def _prompt(self, terms: Sequence[str]) -> "dict[str, torch.Tensor]":
+        """Return what lets it expect terms: they stand where what was said before does."""
+        if not terms:
+            return {}
+        prompt = self._processor.get_prompt_ids(", ".join(terms), return_tensors="pt")
+        most = self._model.config.max_target_positions // 2 - 1
+        if len(prompt) > most:
+            raise InvalidInput(
+                f"{len(terms)} terms are {len(prompt)} tokens, and this {WHISPER} takes {most}: give fewer."
+            )
+        return {"prompt_ids": prompt.to(self._device)}
 
     def _detected(self, features: "torch.Tensor") -> str:
         if not self._languages:

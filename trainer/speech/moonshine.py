@@ -8,6 +8,7 @@ import importlib.util
 import math
 import os
 import re
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,10 @@ from numpy.typing import NDArray
 
 from engine.errors import Unavailable
 from trainer.ingest.subtitles import Cue
+from trainer.speech.beams import search
 from trainer.speech.heard import Heard, english_alone
 from trainer.speech.sound import RATE
+from trainer.speech.terms import Trie, described
 from trainer.speech.voice import INSTALL
 
 if TYPE_CHECKING:
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 MOONSHINE = "moonshine"
 _PACKAGE, _MODEL = "moonshine_voice", Path("assets", "tiny-en")
+# What a blank is in a piece.
+_BLANK = "\u2581".encode()
 # Tokens that begin and end a text.
 _BEGIN, _END = 1, 2
 # Tokens a second, and at all: the model was trained on fewer. What has not ended by then repeats itself, as
@@ -43,14 +48,15 @@ class Moonshine:
 
     parallel = True
 
-    def __init__(self, language: str | None) -> None:
+    def __init__(self, language: str | None, terms: Sequence[str] = ()) -> None:
         """Unavailable where a package is missing, InvalidInput for a language other than English."""
         english_alone(MOONSHINE, language)
         folder = _folder()
-        self.name = f"{MOONSHINE} {version('moonshine-voice')} tiny-en"
+        self.name = f"{MOONSHINE} {version('moonshine-voice')} tiny-en{described(terms)}"
         self._encoder = _session(folder / "encoder_model.ort")
         self._decoder = _session(folder / "decoder_model_merged.ort")
         self._pieces = pieces((folder / "tokenizer.bin").read_bytes())
+        self._trie = Trie(terms, [piece.replace(_BLANK, b" ") for piece in self._pieces]) if terms else None
         # Name and shape of what the decoder keeps of a layer: (1, heads, positions, width).
         self._past = {
             given.name: given.shape for given in self._decoder.get_inputs() if given.name.startswith("past")
@@ -58,37 +64,49 @@ class Moonshine:
 
     def hear(self, samples: NDArray[np.int16]) -> Heard:
         """See Engine. A cue's times are its share of the letters: the model tells none."""
-        text = b"".join(self._pieces[token] for token in self._tokens(samples)).decode(errors="ignore")
-        return Heard(sentences(text.replace("\u2581", " ").strip(), len(samples) / RATE), "en")
+        text = b"".join(self._pieces[token] for token in self._tokens(samples)).replace(_BLANK, b" ")
+        return Heard(sentences(text.decode(errors="ignore").strip(), len(samples) / RATE), "en")
 
     def _tokens(self, samples: NDArray[np.int16]) -> list[int]:
-        """Return the likeliest next token after each; none where that does not come to an end."""
+        """Return the likeliest text, or the likeliest next token after each; none where none ends."""
         if len(samples) < _LEAST:
             return []
-        sound = (samples / np.float32(32768))[None]
-        heeded = np.ones(sound.shape, np.int64)
-        [states] = self._encoder.run(None, {"input_values": sound, "attention_mask": heeded})
-        given: dict[str, Any] = {
-            "encoder_hidden_states": states,
-            "encoder_attention_mask": heeded,
-            **self._nothing(states.shape[1]),
-        }
+        most = min(math.ceil(len(samples) / RATE * _RATE), _MOST)
+        state = self._begun(samples)
+        if self._trie is not None:
+            return search(state, self._step, self._trie, _END, most)
         tokens: list[int] = []
-        for step in range(min(math.ceil(sound.shape[1] / RATE * _RATE), _MOST)):
-            given["input_ids"] = np.array([[tokens[-1] if tokens else _BEGIN]])
-            given["use_cache_branch"] = np.array([step > 0])
-            logits, *kept = self._decoder.run(None, given)
-            token = int(logits[0, -1].argmax())
+        for _ in range(most):
+            logits, state = self._step(state, tokens)
+            token = int(logits.argmax())
             if token == _END:
                 return tokens
             tokens.append(token)
-            # What is kept of the sound is computed with the first token alone.
-            given |= {
-                name: value
-                for name, value in zip(self._past, kept, strict=True)
-                if step == 0 or "decoder" in name
-            }
         return []
+
+    def _begun(self, samples: NDArray[np.int16]) -> dict[str, Any]:
+        """Return what the decoder is given before the first token."""
+        sound = (samples / np.float32(32768))[None]
+        heeded = np.ones(sound.shape, np.int64)
+        [states] = self._encoder.run(None, {"input_values": sound, "attention_mask": heeded})
+        given = {"encoder_hidden_states": states, "encoder_attention_mask": heeded}
+        return given | self._nothing(states.shape[1])
+
+    def _step(
+        self, given: dict[str, Any], tokens: Sequence[int]
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Return the logits (pieces,) of what follows tokens, and what the decoder is given after it."""
+        told = {
+            "input_ids": np.array([[tokens[-1] if tokens else _BEGIN]]),
+            "use_cache_branch": np.array([bool(tokens)]),
+        }
+        logits, *kept = self._decoder.run(None, given | told)
+        # What is kept of the sound is computed with the first token alone.
+        return logits[0, -1], given | {
+            name: value
+            for name, value in zip(self._past, kept, strict=True)
+            if not tokens or "decoder" in name
+        }
 
     def _nothing(self, positions: int) -> dict[str, NDArray[np.float32]]:
         """Return what the decoder has kept before the first token. positions: of the sound."""

@@ -18,15 +18,19 @@ from trainer.speech.sound import about
 
 @dataclass(frozen=True, slots=True)
 class Recogniser:
-    """ENGINE[:MODEL] as `open_engine` takes it. language: spoken, None where it is to be detected."""
+    """ENGINE[:MODEL] as `open_engine` takes it. language: spoken, None where it is to be detected.
+
+    terms: names and such that are said, which it is to expect.
+    """
 
     spec: str
     device: str = "auto"
     language: str | None = None
+    terms: tuple[str, ...] = ()
 
     def open(self) -> Engine:
         """Load it."""
-        return open_engine(self.spec, self.device, self.language)
+        return open_engine(self.spec, self.device, self.language, self.terms)
 
     def make(self, task: Task, engine: Engine, told: Told) -> Outcome:
         """Transcribe a video."""

@@ -18,8 +18,13 @@ def recogniser_of(collection: Path, device: str = "auto") -> Recogniser | None:
         return None
     if not isinstance(found, dict) or not isinstance(found.get("engine"), str):
         return None
-    language = found.get("language")
-    return Recogniser(found["engine"], device, language if isinstance(language, str) else None)
+    language, terms = found.get("language"), found.get("terms")
+    return Recogniser(
+        found["engine"],
+        device,
+        language if isinstance(language, str) else None,
+        tuple(term for term in terms if isinstance(term, str)) if isinstance(terms, list) else (),
+    )
 
 
 def set_recogniser(collection: Path, recogniser: Recogniser | None) -> None:
@@ -29,5 +34,7 @@ def set_recogniser(collection: Path, recogniser: Recogniser | None) -> None:
     before = about.pop(_KEY, None)
     if recogniser is not None:
         about[_KEY] = {"engine": recogniser.spec, "language": recogniser.language}
+        if recogniser.terms:
+            about[_KEY]["terms"] = list(recogniser.terms)
     if about.get(_KEY) != before:
         write_json(collection / ABOUT, about)

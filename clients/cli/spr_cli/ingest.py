@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spr_cli.options import ENGINE, Number, leave_out
-from spr_cli.transcribing import Wanted, text_options
+from spr_cli.transcribing import text_options, wanted_of
 
 if TYPE_CHECKING:
     from trainer.ingest.meter import Progress
@@ -56,6 +56,7 @@ it was stopped by Ctrl-C.
 spr ingest ~/videos --collection c --encoder build/demo/encoder
 spr ingest talk.mp4 more/ --collection c --encoder openai/clip-vit-large-patch14 --device cuda
 spr ingest ~/videos --collection c --read-screen --transcribe whisper:openai/whisper-small
+spr ingest ~/videos --collection c --transcribe moonshine --terms names.txt
 spr ingest s3://bucket/archive --collection c --json | jq .failed
 spr ingest /archive --collection c --encoder build/demo/encoder --part 2/8
 spr ingest --watch ~/inbox --collection c
@@ -154,9 +155,6 @@ def command(
     max_pixels: int,
     max_hours: float | None,
     max_subtitle_mb: int,
-    transcribe: str | None,
-    language: str | None,
-    read_screen: bool | None,
     engine: str,
     as_json: bool,
     **settings: Any,
@@ -175,11 +173,9 @@ def command(
     from trainer.ingest.limits import Limits
     from trainer.ingest.options import IngestOptions
 
-    if language is not None and transcribe is None:
-        raise click.UsageError("--language is of the recogniser; name one with --transcribe.")
+    wanted = wanted_of(settings)
     options = IngestOptions(**settings, limits=Limits(max_pixels, max_hours, max_subtitle_mb))
     models = Models(encoder, clip_encoder, device, precision)
-    wanted = Wanted(transcribe, language, read_screen)
     with ending_at_once():
         _tell(ingest_files(paths, collection, name, options, models, wanted, engine), as_json)
 

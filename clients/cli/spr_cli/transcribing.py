@@ -24,6 +24,11 @@ _OPTIONS = (
     ),
     click.option("--language", help="Spoken in the videos, as en or de. [default: detected by whisper]"),
     click.option(
+        "--terms",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Names and terms that are said, a line each: most of them are heard then.",
+    ),
+    click.option(
         "--read-screen/--no-read-screen",
         default=None,
         help="Read what is written in the pictures, with its place and time. Later ingests into the "
@@ -41,14 +46,26 @@ def text_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the options want: a recogniser, the language it hears, whether screens are read.
+    """What the options want: a recogniser, the language it hears, terms to expect, whether screens are read.
 
     None: what the collection's last ingest wanted.
     """
 
     transcribe: str | None
     language: str | None
+    terms: tuple[str, ...]
     read_screen: bool | None
+
+    def recogniser(self, collection: Path, device: str) -> "Recogniser | None":
+        """Return what the options or else the collection name, None for none."""
+        from trainer.speech.run import Recogniser
+        from trainer.speech.setting import OFF, recogniser_of
+
+        if self.transcribe == OFF:
+            return None
+        if self.transcribe:
+            return Recogniser(self.transcribe, device, self.language, self.terms)
+        return recogniser_of(collection, device)
 
     def chosen(self, collection: Path, device: str) -> "tuple[Recogniser | None, bool]":
         """Return what is to be done; Unavailable, or InvalidInput, where it cannot be."""
@@ -58,10 +75,23 @@ class Wanted:
 
         if self.read_screen:
             check_installed()
-        recogniser = chosen_recogniser(collection, (self.transcribe, self.language), device)
+        recogniser = self.recogniser(collection, device)
         if recogniser is not None:
             check_spec(recogniser.spec)
         return recogniser, reads_screens(collection) if self.read_screen is None else self.read_screen
+
+
+def wanted_of(options: dict[str, Any]) -> Wanted:
+    """Take the options of `text_options` out of a command's; InvalidInput for a bad file of terms."""
+    from trainer.speech.terms import read_terms
+
+    transcribe, language, terms, read_screen = (
+        options.pop(name) for name in ("transcribe", "language", "terms", "read_screen")
+    )
+    for option, given in (("--language", language), ("--terms", terms)):
+        if given is not None and transcribe is None:
+            raise click.UsageError(f"{option} is of the recogniser; name one with --transcribe.")
+    return Wanted(transcribe, language, () if terms is None else read_terms(terms), read_screen)
 
 
 def remember(collection: Path, wanted: Wanted, device: str) -> None:
@@ -70,8 +100,7 @@ def remember(collection: Path, wanted: Wanted, device: str) -> None:
     from trainer.speech.setting import set_recogniser
 
     if wanted.transcribe is not None:
-        said = wanted.transcribe, wanted.language
-        set_recogniser(collection, chosen_recogniser(collection, said, device))
+        set_recogniser(collection, wanted.recogniser(collection, device))
     if wanted.read_screen is not None:
         set_reading(collection, wanted.read_screen)
 
@@ -98,39 +127,25 @@ def texts_first(collection: Path, files: "Sequence[VideoFile]", wanted: Wanted, 
     if wanted.read_screen:
         # Before transcribing, which may take hours.
         check_installed()
-    transcribed = transcribed_first(collection, files, (wanted.transcribe, wanted.language), device)
+    transcribed = transcribed_first(collection, files, wanted, device)
     return Made(transcribed, read_first(collection, files, wanted.read_screen))
 
 
 def transcribed_first(
-    collection: Path, files: "Sequence[VideoFile]", said: tuple[str | None, str | None], device: str
+    collection: Path, files: "Sequence[VideoFile]", wanted: Wanted, device: str
 ) -> "Transcribed | None":
     """Transcribe what has no subtitles, where the collection or the options name a recogniser."""
     from trainer.speech.run import transcribe_all
     from trainer.speech.setting import set_recogniser
 
-    engine, _ = said
-    chosen = chosen_recogniser(collection, said, device)
+    chosen = wanted.recogniser(collection, device)
     result = None
     if chosen is not None:
         with contextlib.ExitStack() as stack:
             result = transcribe_all(collection, files, chosen, _bar(stack, "transcribe"))
-    if engine is not None:
+    if wanted.transcribe is not None:
         set_recogniser(collection, chosen)
     return result
-
-
-def chosen_recogniser(
-    collection: Path, said: tuple[str | None, str | None], device: str
-) -> "Recogniser | None":
-    """Return what the options or else the collection name, None for none."""
-    from trainer.speech.run import Recogniser
-    from trainer.speech.setting import OFF, recogniser_of
-
-    engine, language = said
-    if engine == OFF:
-        return None
-    return Recogniser(engine, device, language) if engine else recogniser_of(collection, device)
 
 
 def read_first(collection: Path, files: "Sequence[VideoFile]", wanted: bool | None) -> "ScreensRead | None":

@@ -1,0 +1,170 @@
+"""Terms to expect: their file, where a text is in one, and the beam search that they steer."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engine.errors import InvalidInput
+from tests.trainer.speech.factories import spoken, write_whisper
+from trainer.collection.places import describe_collection
+from trainer.speech import beams
+from trainer.speech.beams import search
+from trainer.speech.engines import Whisper, open_engine
+from trainer.speech.moonshine import Moonshine
+from trainer.speech.run import Recogniser
+from trainer.speech.setting import recogniser_of, set_recogniser
+from trainer.speech.terms import LONGEST_TERM, MOST_TERMS, Trie, described, read_terms
+from workers.ranker.encoder.encoder import quietly
+
+# espeak-ng says "Priya looks so tired today".
+PRIYA = Path(__file__).with_name("priya.flac")
+PEOPLE = ("Maria", "Priya", "Victor")
+
+
+def heard(terms: Sequence[str], samples: NDArray[np.int16]) -> str:
+    return " ".join(cue.text for cue in Moonshine(None, terms).hear(samples).cues)
+
+
+def test_a_name_is_heard_where_it_is_expected() -> None:
+    with av.open(PRIYA) as container:
+        samples = np.concatenate([frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)])
+    assert "Priya" not in heard((), samples)
+    assert heard(PEOPLE, samples) == "Priya looks so tired today."
+    # A term that is not said is not heard.
+    assert heard(("Won too", *PEOPLE), spoken()) == heard((), spoken())
+
+
+def test_whisper_expects_as_many_terms_as_it_takes(tmp_path: Path) -> None:
+    with quietly():
+        folder = str(write_whisper(tmp_path / "tiny"))
+    engine = Whisper(folder, "cpu", "en", ("Eva", "Tom"))
+    # What it is told is not what it hears.
+    assert not any(name in cue.text for cue in engine.hear(spoken()).cues for name in ("Eva", "Tom"))
+    with pytest.raises(InvalidInput, match="3 terms are 22 tokens, and this whisper takes 15: give fewer"):
+        Whisper(folder, "cpu", "en", PEOPLE)
+    with pytest.raises(InvalidInput, match="pocketsphinx expects no terms"):
+        open_engine("pocketsphinx", terms=PEOPLE)
+
+
+def test_other_terms_are_another_recogniser_and_a_collection_keeps_them(tmp_path: Path) -> None:
+    names = [Moonshine(None, terms).name for terms in ((), PEOPLE, PEOPLE[:1])]
+    assert len(set(names)) == 3
+    assert names[1] == f"{names[0]}{described(PEOPLE)}"
+    describe_collection(tmp_path)
+    for terms in (PEOPLE, ()):
+        set_recogniser(tmp_path, Recogniser("moonshine", terms=terms))
+        assert recogniser_of(tmp_path) == Recogniser("moonshine", terms=terms)
+
+
+def test_a_file_of_terms_has_one_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "names.txt"
+    path.write_bytes("\ufeffMaria\r\n\r\n  space   travel \nMaria\nÅsa\n".encode())
+    assert read_terms(path) == ("Maria", "space travel", "Åsa")
+    for text, words in (
+        ("\n \n", "has no terms"),
+        ("...\n", r"'\.\.\.' is no term"),
+        ("x" * (LONGEST_TERM + 1), "is no term"),
+        ("\n".join(map(str, range(MOST_TERMS + 1))), f"has {MOST_TERMS + 1} terms; give the {MOST_TERMS}"),
+    ):
+        path.write_text(text)
+        with pytest.raises(InvalidInput, match=words) as caught:
+            read_terms(path)
+        assert str(path) in str(caught.value)
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        read_terms(tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_where_a_text_is_in_terms_is_what_its_letters_say(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+
+    def word(letters: str, most: int) -> str:
+        return "".join(rng.choice(list(letters), rng.integers(1, most)))
+
+    terms = {" ".join(word("aB", 4) for _ in range(rng.integers(1, 3))) for _ in range(4)}
+    pieces = [word("ab A.", 4).encode() for _ in range(12)]
+    trie = Trie(terms, pieces)
+    starts = {f" {term}".lower() for term in terms}
+    tokens = rng.integers(len(pieces), size=8).tolist()
+    at, done = trie.after((), tokens[0])
+    for token in tokens[1:]:
+        going = set(trie.going(at).tolist())
+        for other, piece in enumerate(pieces):
+            longer = piece.decode().lower()
+            rest = [start[len(begun) :] for start in starts for begun in _begun(trie, at, start)]
+            assert (other in going) == (longer != " " and any(each.startswith(longer) for each in rest))
+        at, more = trie.after(at, token)
+        done += more
+    text = b"".join(pieces[token] for token in tokens).decode().lower()
+    ends = [
+        max((len(start) for start in starts if text[:length].endswith(start)), default=0)
+        for length in range(1, len(text) + 1)
+    ]
+    assert trie.ended(at) == ends[-1]
+    assert done == sum(end for end, follows in zip(ends, text[1:], strict=False) if not follows.isalnum())
+    begun = [start[:length] for start in starts for length in range(1, len(start) + 1)]
+    assert trie.begun(at) == max((len(some) for some in begun if text.endswith(some)), default=0)
+
+
+def _begun(trie: Trie, at: tuple[int, ...], start: str) -> list[str]:
+    """Return what of a term was said, at each of the nodes, "" before it."""
+    node, found = 0, [""]
+    for length, byte in enumerate(start.encode(), 1):
+        node = trie._children[node][byte]
+        found += [start[:length]] if node in at else []
+    return found
+
+
+PIECES = [b"", b" an", b"na", b" ann", b"a", b" is", b".", *(f" w{number}".encode() for number in range(8))]
+END = 0
+
+
+class Said:
+    """A model of no state, of random logits by what was said."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __call__(self, state: None, tokens: tuple[int, ...]) -> tuple[NDArray[np.float32], None]:
+        rng = np.random.default_rng([self.seed, len(tokens), *tokens])
+        return (2 * rng.standard_normal(len(PIECES))).astype(np.float32), None
+
+    def likely(self, tokens: tuple[int, ...]) -> float:
+        logits, _ = self(None, tokens[:-1])
+        wide = logits.astype(np.float64)
+        return float(wide[tokens[-1]] - np.log(np.exp(wide).sum()))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_beam_that_leaves_nothing_out_finds_the_likeliest_text(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("_BEAMS", 10_000), ("_TRIED", len(PIECES) - 1), ("_BEHIND", np.inf)):
+        monkeypatch.setattr(beams, name, value)
+    said = Said(seed)
+    texts = [
+        (*text, END) for most in range(3) for text in itertools.product(range(1, len(PIECES)), repeat=most)
+    ]
+    best = max(texts, key=lambda text: sum(said.likely(text[: at + 1]) for at in range(len(text))))
+    assert search(None, said, Trie((), PIECES), END, 3, 0.0) == list(best[:-1])
+
+
+def test_a_term_that_is_not_said_to_its_end_is_worth_nothing() -> None:
+    def step(state: None, tokens: tuple[int, ...]) -> tuple[NDArray[np.float32], None]:
+        # " ann" and then "a", which is three nats less likely than "."; " is" before all.
+        logits = np.full(len(PIECES), -20, np.float32)
+        follow = {(): {5: 0.0, 3: -1.5}, (3,): {6: 0.0, 4: -3.0}, (5,): {6: 0.0}}.get(tokens, {END: 0.0})
+        for token, logit in follow.items():
+            logits[token] = logit
+        return logits, None
+
+    assert search(None, step, Trie((), PIECES), END, 5) == [5, 6]
+    assert search(None, step, Trie(["Anna"], PIECES), END, 5, boost=1.0) == [3, 4]
+    # Half of it is said more easily than the whole: it is not taken for what was not said.
+    assert search(None, step, Trie(["Annabella"], PIECES), END, 5, boost=1.0) == [5, 6]
+    assert search(None, step, Trie(["Anna"], PIECES), END, 1) == []

@@ -1,0 +1,113 @@
+"""Names and terms that are said in the videos: what a recogniser is to expect, as its users know it."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import InvalidInput, quoted
+from trainer.ingest.encodings import decode
+
+# Above these a recogniser hears terms everywhere, and every token takes longer.
+MOST_TERMS, LONGEST_TERM = 1000, 60
+# Terms that are being said: nodes of the trie, in order.
+At: TypeAlias = tuple[int, ...]
+
+
+def read_terms(path: Path) -> tuple[str, ...]:
+    """Return the terms of a file, a line each, each once; InvalidInput for too many, too long, or none."""
+    try:
+        lines = decode(path.read_bytes())[0].splitlines()
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.") from None
+    terms = tuple(dict.fromkeys(term for line in lines if (term := " ".join(line.split()))))
+    if not terms:
+        raise InvalidInput(f"{path} has no terms: give it a name or a term a line.")
+    if len(terms) > MOST_TERMS:
+        raise InvalidInput(f"{path} has {len(terms)} terms; give the {MOST_TERMS} that matter most.")
+    for term in terms:
+        if len(term) > LONGEST_TERM or not any(map(str.isalnum, term)):
+            raise InvalidInput(f"{path}: {quoted(term)} is no term: a word or a few, {LONGEST_TERM} letters.")
+    return terms
+
+
+def described(terms: Sequence[str]) -> str:
+    """Return what tells a recogniser's name with these terms from that with others; "" without any."""
+    if not terms:
+        return ""
+    digest = hashlib.sha256("\n".join(terms).encode()).hexdigest()
+    return f", expects {len(terms)} {digest[:8]}"
+
+
+class Trie:
+    """The terms as bytes in lower case, each after a blank, and which pieces of a model go on in one.
+
+    pieces: bytes of each token, blanks as blanks.
+    """
+
+    def __init__(self, terms: Iterable[str], pieces: Sequence[bytes]) -> None:
+        self._children: list[dict[int, int]] = [{}]
+        self._depth = [0]
+        self._ends = [False]
+        for term in terms:
+            self._add(_lower(f" {term}".encode()))
+        self._pieces = [_lower(piece) for piece in pieces]
+        longest = max(map(len, self._pieces), default=0)
+        self._spelt: dict[bytes, list[int]] = {}
+        for token, piece in enumerate(self._pieces):
+            self._spelt.setdefault(piece, []).append(token)
+        self._going = [np.array(self._tokens(node, longest), np.int64) for node in range(len(self._depth))]
+
+    def going(self, at: At) -> NDArray[np.int64]:
+        """Return the tokens that begin a term, or go on in one of those."""
+        return np.concatenate([self._going[node] for node in (*at, 0)])
+
+    def after(self, at: At, token: int) -> tuple[At, int]:
+        """Return the terms that a token goes on in, and the bytes of the longest that it shows to be said."""
+        done = 0
+        for byte in self._pieces[token]:
+            ended = [self._depth[node] for node in at if self._ends[node]]
+            if ended and not chr(byte).isalnum():
+                done += max(ended)
+            at = tuple(child for node in (*at, 0) if (child := self._children[node].get(byte)) is not None)
+        return at, done
+
+    def ended(self, at: At) -> int:
+        """Return the bytes of the longest of those terms that is whole where the text ends here."""
+        return max((self._depth[node] for node in at if self._ends[node]), default=0)
+
+    def begun(self, at: At) -> int:
+        """Return the bytes of the longest of those terms so far."""
+        return max((self._depth[node] for node in at), default=0)
+
+    def _add(self, term: bytes) -> None:
+        node = 0
+        for byte in term:
+            if byte not in self._children[node]:
+                self._children[node][byte] = len(self._depth)
+                self._children.append({})
+                self._depth.append(self._depth[node] + 1)
+                self._ends.append(False)
+            node = self._children[node][byte]
+        self._ends[node] = True
+
+    def _tokens(self, node: int, longest: int) -> list[int]:
+        """Return the tokens whose bytes lead from a node to one below it."""
+        found: list[int] = []
+        open_: list[tuple[int, bytes]] = [(node, b"")]
+        while open_:
+            at, spelt = open_.pop()
+            for byte, child in self._children[at].items():
+                piece = spelt + bytes([byte])
+                # A blank alone begins every term, and so none.
+                found += self._spelt.get(piece, []) if piece != b" " else []
+                if len(piece) < longest:
+                    open_.append((child, piece))
+        return found
+
+
+def _lower(piece: bytes) -> bytes:
+    return piece.decode("utf-8", "surrogateescape").lower().encode("utf-8", "surrogateescape")

@@ -108,8 +108,12 @@ class Watching:
         self._stop.set()
 
     def look(self) -> None:
-        """Submit what is ready now; what the queue does not take is submitted later."""
-        for path, stamp in self._folders.ready().items():
+        """Submit what is ready now and was not deleted; what the queue does not take is submitted later."""
+        ready = self._folders.ready()
+        for path in left_out(self._queue.collection, ready):
+            self._folders.told({path: ready.pop(path)})
+            _log.info("left out %s: it was deleted; `spr admin add` brings it back", media.shown(path))
+        for path, stamp in ready.items():
             self._queue.submit(request_of(path, stamp))
             self._folders.told({path: stamp})
             self._on_submit()

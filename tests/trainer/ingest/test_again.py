@@ -1,6 +1,7 @@
 """A second ingest: what is skipped, ingested anew, and kept."""
 
 import os
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 from engine.errors import InvalidInput, Mismatch
 from tests.trainer.ingest.factories import regular, write_video
 from tests.trainer.ingest.levels import OPTIONS, Levels, run, store
-from trainer.library.watching import left_out
+from trainer.library.jobs import Queue
+from trainer.library.watching import Folders, Watching, left_out
 from workers.feature_store.store import FeatureStore
 
 
@@ -86,6 +88,7 @@ def test_what_was_deleted_comes_back_with_a_word_and_is_left_out_where_folders_a
     with FeatureStore.open(store(tmp_path).path, "a") as features:
         features.forget("long", deleted=True)
     assert left_out(tmp_path / "c", files) == [videos / "long.mp4"]
+    assert _submitted(tmp_path / "c", videos) == {"lapse.mp4", "short.mkv"}
     os.utime(videos / "long.mp4", (1, 1))
     assert left_out(tmp_path / "c", [*files, videos / "gone.mp4"]) == []
     summary = run(tmp_path)
@@ -93,3 +96,12 @@ def test_what_was_deleted_comes_back_with_a_word_and_is_left_out_where_folders_a
     [told] = [one for one in summary.warnings if "deleted" in one["warning"]]
     assert told["path"] == str(videos / "long.mp4")
     assert not [one for one in run(tmp_path).warnings if "deleted" in one["warning"]]
+
+
+def _submitted(collection: Path, videos: Path) -> set[str]:
+    """Return the names of what a service that watches the videos would add."""
+    with closing(Queue(collection, "c", 100)) as queue:
+        watching = Watching([str(videos)], queue, lambda: None)
+        watching._folders = Folders([videos], quiet=0.0)
+        watching.look()
+        return {Path(path).name for task in queue.take(100) for path in task.work.add.paths}

@@ -36,7 +36,7 @@ def search(
     most: int,
     boost: float = BOOST,
 ) -> list[int]:
-    """Return the likeliest text where terms are worth more; [] where none ends within `most` tokens.
+    """Return the likeliest text where terms are worth more; [] where it does not end within `most` tokens.
 
     step: the logits (tokens,) of what follows, and the state after it. end: the token that ends a text.
     A term that is not said to its end is worth nothing, so one that only begins like a word takes nothing.
@@ -64,8 +64,9 @@ def search(
         longer.sort(key=worth, reverse=True)
         texts = [text for text in longer[:_BEAMS] if worth(text) > worth(longer[0]) - _BEHIND]
         if best[0] >= worth(texts[0]):
-            break
-    return list(best[1])
+            return list(best[1])
+    # What goes on and on is likelier than all that ended: it repeats itself, as on music.
+    return []
 
 
 def _tried(likely: NDArray[np.float32], going: NDArray[np.int64]) -> list[int]:

@@ -125,14 +125,16 @@ END = 0
 
 
 class Said:
-    """A model of no state, of random logits by what was said."""
+    """A model of no state, of random logits by what was said; a text ends after two tokens at most."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
     def __call__(self, state: None, tokens: tuple[int, ...]) -> tuple[NDArray[np.float32], None]:
         rng = np.random.default_rng([self.seed, len(tokens), *tokens])
-        return (2 * rng.standard_normal(len(PIECES))).astype(np.float32), None
+        logits = 2 * rng.standard_normal(len(PIECES))
+        logits[END] += 50 * (len(tokens) == 2)
+        return logits.astype(np.float32), None
 
     def likely(self, tokens: tuple[int, ...]) -> float:
         logits, _ = self(None, tokens[:-1])
@@ -168,3 +170,12 @@ def test_a_term_that_is_not_said_to_its_end_is_worth_nothing() -> None:
     # Half of it is said more easily than the whole: it is not taken for what was not said.
     assert search(None, step, Trie(["Annabella"], PIECES), END, 5, boost=1.0) == [5, 6]
     assert search(None, step, Trie(["Anna"], PIECES), END, 1) == []
+
+
+def test_what_goes_on_and_on_is_no_text_although_another_ends() -> None:
+    def step(state: None, tokens: tuple[int, ...]) -> tuple[NDArray[np.float32], None]:
+        logits = np.full(len(PIECES), -20, np.float32)
+        logits[5], logits[END] = 0.0, -6.0
+        return logits, None
+
+    assert search(None, step, Trie(["Anna"], PIECES), END, 20) == []

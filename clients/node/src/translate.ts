@@ -110,8 +110,11 @@ function toQuery(query: string | Embedding): SearchRequest["query"] {
   if (!Array.isArray(values) && !ArrayBuffer.isView(values)) {
     throw bad("the query is neither a sentence nor an Embedding; give one of the two");
   }
-  const data = Buffer.alloc(values.length * 4);
-  Array.from(values).forEach((value, index) => data.writeFloatLE(value, index * 4));
+  const numbers = Array.from<unknown>(values as ArrayLike<unknown>);
+  const odd = numbers.findIndex((value) => typeof value !== "number");
+  if (odd >= 0) throw bad(`the vector has a ${typeof numbers[odd]} at ${odd}; give numbers`);
+  const data = Buffer.alloc(numbers.length * 4);
+  numbers.forEach((value, index) => data.writeFloatLE(value as number, index * 4));
   const tensor = { dtype: DataType.DATA_TYPE_FLOAT32, shape: [values.length], data };
   return { $case: "embedding", value: { tensor, modelId: query.model } };
 }

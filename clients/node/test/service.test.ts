@@ -101,6 +101,10 @@ test("a vector may be a typed array", async () => {
   const [short, long] = [1, 3].map((size) => ({ vector: new Float32Array(size).fill(1), model }));
   await assert.rejects(client.search(short!, { timeout }), /has shape \[1\]/);
   await assert.rejects(client.search(long!, { timeout }), /has shape \[3\]/);
+  const odd = { vector: [0.5, 1n] as unknown as number[], model };
+  const [refused, answered] = await client.searchBatch([odd, text], { timeout });
+  assert.ok(refused instanceof InvalidInput && /has a bigint at 1; give numbers/.test(refused.message));
+  assert.ok(answered && !(answered instanceof Error) && answered.moments.length);
 });
 
 test("errors have their kind, the server's sentence and its reason", async () => {

@@ -13,8 +13,8 @@ from trainer.ingest.encodings import decode
 
 # Above these a recogniser hears terms everywhere, and every token takes longer.
 MOST_TERMS, LONGEST_TERM = 1000, 60
-# Terms that are being said: nodes of the trie, in order.
-At: TypeAlias = tuple[int, ...]
+# Terms that are being said: nodes of the trie, and how many of their bytes whole terms have counted.
+At: TypeAlias = tuple[tuple[int, int], ...]
 
 
 def read_terms(path: Path) -> tuple[str, ...]:
@@ -55,33 +55,44 @@ class Trie:
         for term in terms:
             self._add(_lower(f" {term}".encode()))
         self._pieces = [_lower(piece) for piece in pieces]
-        longest = max(map(len, self._pieces), default=0)
+        self._longest = max(map(len, self._pieces), default=0)
         self._spelt: dict[bytes, list[int]] = {}
         for token, piece in enumerate(self._pieces):
             self._spelt.setdefault(piece, []).append(token)
-        self._going = [np.array(self._tokens(node, longest), np.int64) for node in range(len(self._depth))]
+        self._going = [np.array(self._tokens(node), np.int64) for node in range(len(self._depth))]
 
     def going(self, at: At) -> NDArray[np.int64]:
         """Return the tokens that begin a term, or go on in one of those."""
-        return np.concatenate([self._going[node] for node in (*at, 0)])
+        return np.concatenate([self._going[node] for node, _ in (*at, (0, 0))])
 
     def after(self, at: At, token: int) -> tuple[At, int]:
-        """Return the terms that a token goes on in, and the bytes of the longest that it shows to be said."""
+        """Return the terms that a token goes on in, and the bytes of whole ones that it shows to be said.
+
+        A byte that is in several counts once.
+        """
         done = 0
         for byte in self._pieces[token]:
-            ended = [self._depth[node] for node in at if self._ends[node]]
-            if ended and not chr(byte).isalnum():
-                done += max(ended)
-            at = tuple(child for node in (*at, 0) if (child := self._children[node].get(byte)) is not None)
+            if not chr(byte).isalnum():
+                more = self.ended(at)
+                done += more
+                at = tuple((node, min(self._depth[node], counted + more)) for node, counted in at)
+            at = tuple(
+                (child, counted)
+                for node, counted in (*at, (0, 0))
+                if (child := self._children[node].get(byte)) is not None
+            )
         return at, done
 
     def ended(self, at: At) -> int:
-        """Return the bytes of the longest of those terms that is whole where the text ends here."""
-        return max((self._depth[node] for node in at if self._ends[node]), default=0)
+        """Return the bytes that the longest of those terms that is whole counts where the text ends here."""
+        depth, counted = max(
+            ((self._depth[node], counted) for node, counted in at if self._ends[node]), default=(0, 0)
+        )
+        return depth - counted
 
     def begun(self, at: At) -> int:
-        """Return the bytes of the longest of those terms so far."""
-        return max((self._depth[node] for node in at), default=0)
+        """Return the most bytes, so far, that one of those terms counts once it is whole."""
+        return max((self._depth[node] - counted for node, counted in at), default=0)
 
     def _add(self, term: bytes) -> None:
         node = 0
@@ -94,7 +105,7 @@ class Trie:
             node = self._children[node][byte]
         self._ends[node] = True
 
-    def _tokens(self, node: int, longest: int) -> list[int]:
+    def _tokens(self, node: int) -> list[int]:
         """Return the tokens whose bytes lead from a node to one below it."""
         found: list[int] = []
         open_: list[tuple[int, bytes]] = [(node, b"")]
@@ -104,7 +115,7 @@ class Trie:
                 piece = spelt + bytes([byte])
                 # A blank alone begins every term, and so none.
                 found += self._spelt.get(piece, []) if piece != b" " else []
-                if len(piece) < longest:
+                if len(piece) < self._longest:
                     open_.append((child, piece))
         return found
 

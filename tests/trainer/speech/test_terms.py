@@ -18,7 +18,7 @@ from trainer.speech.engines import Whisper, open_engine
 from trainer.speech.moonshine import Moonshine
 from trainer.speech.run import Recogniser
 from trainer.speech.setting import recogniser_of, set_recogniser
-from trainer.speech.terms import LONGEST_TERM, MOST_TERMS, Trie, described, read_terms
+from trainer.speech.terms import LONGEST_TERM, MOST_TERMS, At, Trie, described, read_terms
 from workers.ranker.encoder.encoder import quietly
 
 # espeak-ng says "Priya looks so tired today".
@@ -105,18 +105,23 @@ def test_where_a_text_is_in_terms_is_what_its_letters_say(seed: int) -> None:
         max((len(start) for start in starts if text[:length].endswith(start)), default=0)
         for length in range(1, len(text) + 1)
     ]
-    assert trie.ended(at) == ends[-1]
-    assert done == sum(end for end, follows in zip(ends, text[1:], strict=False) if not follows.isalnum())
-    begun = [start[:length] for start in starts for length in range(1, len(start) + 1)]
-    assert trie.begun(at) == max((len(some) for some in begun if text.endswith(some)), default=0)
+    counted: set[int] = set()
+    for place, (end, follows) in enumerate(zip(ends, text[1:], strict=False), 1):
+        counted |= set() if follows.isalnum() else set(range(place - end, place))
+    assert done == len(counted)
+    letters = range(len(text))
+    assert trie.ended(at) == len(set(letters[len(text) - ends[-1] :]) - counted)
+    begun = {start[:length] for start in starts for length in range(1, len(start) + 1)}
+    left = [len(set(letters[first:]) - counted) for first in letters if text[first:] in begun]
+    assert trie.begun(at) == max(left, default=0)
 
 
-def _begun(trie: Trie, at: tuple[int, ...], start: str) -> list[str]:
+def _begun(trie: Trie, at: At, start: str) -> list[str]:
     """Return what of a term was said, at each of the nodes, "" before it."""
-    node, found = 0, [""]
+    node, found, nodes = 0, [""], {node for node, _ in at}
     for length, byte in enumerate(start.encode(), 1):
         node = trie._children[node][byte]
-        found += [start[:length]] if node in at else []
+        found += [start[:length]] if node in nodes else []
     return found
 
 

@@ -15,6 +15,8 @@ from trainer.ingest.encodings import decode
 MOST_TERMS, LONGEST_TERM = 1000, 60
 # Terms that are being said: nodes of the trie, and how many of their bytes whole terms have counted.
 At: TypeAlias = tuple[tuple[int, int], ...]
+# What U+0080 to U+00BF and U+2000 to U+2FFF begin with: quotes, dashes, blanks.
+_MARKS = (0xC2, 0xE2)
 
 
 def read_terms(path: Path) -> tuple[str, ...]:
@@ -72,7 +74,7 @@ class Trie:
         """
         done = 0
         for byte in self._pieces[token]:
-            if not chr(byte).isalnum():
+            if not (chr(byte).isalnum() if byte < 128 else byte not in _MARKS):
                 more = self.ended(at)
                 done += more
                 at = tuple((node, min(self._depth[node], counted + more)) for node, counted in at)

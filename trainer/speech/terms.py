@@ -1,6 +1,7 @@
 """Names and terms that are said in the videos: what a recogniser is to expect, as its users know it."""
 
 import hashlib
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -45,7 +46,7 @@ def described(terms: Sequence[str]) -> str:
 
 
 class Trie:
-    """The terms as bytes in lower case, each after a blank, and which pieces of a model go on in one.
+    """The terms, folded, as bytes, each after a blank, and which pieces of a model go on in one.
 
     pieces: bytes of each token, blanks as blanks.
     """
@@ -55,8 +56,8 @@ class Trie:
         self._depth = [0]
         self._ends = [False]
         for term in terms:
-            self._add(_lower(f" {term}".encode()))
-        self._pieces = [_lower(piece) for piece in pieces]
+            self._add(_folded(f" {term}".encode()))
+        self._pieces = [_folded(piece) for piece in pieces]
         self._longest = max(map(len, self._pieces), default=0)
         self._spelt: dict[bytes, list[int]] = {}
         for token, piece in enumerate(self._pieces):
@@ -122,5 +123,8 @@ class Trie:
         return found
 
 
-def _lower(piece: bytes) -> bytes:
-    return piece.decode("utf-8", "surrogateescape").lower().encode("utf-8", "surrogateescape")
+def _folded(piece: bytes) -> bytes:
+    """Return it in lower case, without accents: a recogniser of English writes most words so."""
+    text = unicodedata.normalize("NFD", piece.decode("utf-8", "surrogateescape").lower()).replace("’", "'")
+    plain = "".join(letter for letter in text if not unicodedata.combining(letter))
+    return plain.encode("utf-8", "surrogateescape")

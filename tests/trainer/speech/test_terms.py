@@ -116,6 +116,15 @@ def test_where_a_text_is_in_terms_is_what_its_letters_say(seed: int) -> None:
     assert trie.begun(at) == max(left, default=0)
 
 
+@pytest.mark.parametrize(
+    ("term", "written"), [("O’Brien", " O'Brien"), ("Kraków", " Krakow"), ("Krako\u0301w", " KRAKÓW")]
+)
+def test_a_term_is_found_whatever_its_case_accents_and_apostrophes(term: str, written: str) -> None:
+    trie = Trie([term], [written.encode()])
+    at, _ = trie.after((), 0)
+    assert trie.ended(at) == len(term.replace("\u0301", "")) + 1
+
+
 def _begun(trie: Trie, at: At, start: str) -> list[str]:
     """Return what of a term was said, at each of the nodes, "" before it."""
     node, found, nodes = 0, [""], {node for node, _ in at}

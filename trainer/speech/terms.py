@@ -62,11 +62,12 @@ class Trie:
         self._spelt: dict[bytes, list[int]] = {}
         for token, piece in enumerate(self._pieces):
             self._spelt.setdefault(piece, []).append(token)
-        self._going = [np.array(self._tokens(node), np.int64) for node in range(len(self._depth))]
+        # Of nodes that a text came to: of many terms most are never said.
+        self._going: dict[int, NDArray[np.int64]] = {}
 
     def going(self, at: At) -> NDArray[np.int64]:
         """Return the tokens that begin a term, or go on in one of those."""
-        return np.concatenate([self._going[node] for node, _ in (*at, (0, 0))])
+        return np.concatenate([self._tokens(node) for node, _ in (*at, (0, 0))])
 
     def after(self, at: At, token: int) -> tuple[At, int]:
         """Return the terms that a token goes on in, and the bytes of whole ones that it shows to be said.
@@ -108,19 +109,21 @@ class Trie:
             node = self._children[node][byte]
         self._ends[node] = True
 
-    def _tokens(self, node: int) -> list[int]:
+    def _tokens(self, node: int) -> NDArray[np.int64]:
         """Return the tokens whose bytes lead from a node to one below it."""
-        found: list[int] = []
-        open_: list[tuple[int, bytes]] = [(node, b"")]
-        while open_:
-            at, spelt = open_.pop()
-            for byte, child in self._children[at].items():
-                piece = spelt + bytes([byte])
-                # A blank alone begins every term, and so none.
-                found += self._spelt.get(piece, []) if piece != b" " else []
-                if len(piece) < self._longest:
-                    open_.append((child, piece))
-        return found
+        if node not in self._going:
+            found: list[int] = []
+            open_: list[tuple[int, bytes]] = [(node, b"")]
+            while open_:
+                at, spelt = open_.pop()
+                for byte, child in self._children[at].items():
+                    piece = spelt + bytes([byte])
+                    # A blank alone begins every term, and so none.
+                    found += self._spelt.get(piece, []) if piece != b" " else []
+                    if len(piece) < self._longest:
+                        open_.append((child, piece))
+            self._going[node] = np.array(found, np.int64)
+        return self._going[node]
 
 
 def _folded(piece: bytes) -> bytes:

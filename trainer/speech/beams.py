@@ -45,6 +45,9 @@ def search(
     def worth(text: _Text[S]) -> float:
         return text.likely + boost * (text.done + trie.begun(text.at))
 
+    def ended(text: _Text[S], likely: float = 0.0) -> float:
+        return text.likely + likely + boost * (text.done + trie.ended(text.at))
+
     texts: list[_Text[S]] = [_Text(0.0, 0, (), (), start)]
     best: tuple[float, tuple[int, ...]] = -np.inf, ()
     for _ in range(most):
@@ -54,19 +57,18 @@ def search(
             top = float(logits.max())
             likely = logits - (top + np.log(np.exp(logits - top).sum()))
             for token in _tried(likely, trie.going(text.at)):
-                chance = text.likely + float(likely[token])
                 if token == end:
-                    whole = chance + boost * (text.done + trie.ended(text.at))
-                    best = max(best, (whole, text.tokens))
+                    best = max(best, (ended(text, float(likely[token])), text.tokens))
                     continue
                 at, done = trie.after(text.at, token)
-                longer.append(_Text(chance, text.done + done, at, (*text.tokens, token), state))
+                chance, tokens = text.likely + float(likely[token]), (*text.tokens, token)
+                longer.append(_Text(chance, text.done + done, at, tokens, state))
         longer.sort(key=worth, reverse=True)
         texts = [text for text in longer[:_BEAMS] if worth(text) > worth(longer[0]) - _BEHIND]
         if best[0] >= worth(texts[0]):
             return list(best[1])
-    # What goes on and on is likelier than all that ended: it repeats itself, as on music.
-    return []
+    # What goes on and on, likelier than all that ended, repeats itself, as on music.
+    return list(best[1]) if best[0] >= max(map(ended, texts)) else []
 
 
 def _tried(likely: NDArray[np.float32], going: NDArray[np.int64]) -> list[int]:

@@ -193,3 +193,15 @@ def test_what_goes_on_and_on_is_no_text_although_another_ends() -> None:
         return logits, None
 
     assert search(None, step, Trie(["Anna"], PIECES), END, 20) == []
+
+
+def test_a_term_that_is_only_begun_takes_nothing_from_a_text_that_ends_in_time() -> None:
+    def step(state: None, tokens: tuple[int, ...]) -> tuple[NDArray[np.float32], None]:
+        # " is" and the end, or " ann" and on in a name; two tokens at most.
+        logits = np.full(len(PIECES), -20, np.float32)
+        follow = {(): {5: 0.0, 3: -1.0}, (5,): {END: 0.0}}.get(tokens, {4: 0.0})
+        for token, logit in follow.items():
+            logits[token] = logit
+        return logits, None
+
+    assert search(None, step, Trie(["Annabella"], PIECES), END, 2, boost=1.0) == [5]

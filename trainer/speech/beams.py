@@ -54,15 +54,13 @@ def search(
         longer: list[_Text[S]] = []
         for text in texts:
             logits, state = step(text.state, text.tokens)
-            top = float(logits.max())
-            likely = logits - (top + np.log(np.exp(logits - top).sum()))
-            for token in _tried(likely, trie.going(text.at)):
+            for token, likely in _tried(logits, trie.going(text.at)):
                 if token == end:
-                    best = max(best, (ended(text, float(likely[token])), text.tokens))
+                    best = max(best, (ended(text, likely), text.tokens))
                     continue
                 at, done = trie.after(text.at, token)
-                chance, tokens = text.likely + float(likely[token]), (*text.tokens, token)
-                longer.append(_Text(chance, text.done + done, at, tokens, state))
+                tokens = *text.tokens, token
+                longer.append(_Text(text.likely + likely, text.done + done, at, tokens, state))
         longer.sort(key=worth, reverse=True)
         texts = [text for text in longer[:_BEAMS] if worth(text) > worth(longer[0]) - _BEHIND]
         if best[0] >= worth(texts[0]):
@@ -71,8 +69,13 @@ def search(
     return list(best[1]) if best[0] >= max(map(ended, texts)) else []
 
 
-def _tried(likely: NDArray[np.float32], going: NDArray[np.int64]) -> list[int]:
-    """Return the likeliest tokens, and those that go on in a term unless they are far less likely."""
+def _tried(logits: NDArray[np.float32], going: NDArray[np.int64]) -> list[tuple[int, float]]:
+    """Return the likeliest tokens, and those that go on in a term unless they are far less likely.
+
+    Each with the logarithm of its probability.
+    """
+    top = float(logits.max())
+    likely = logits - (top + np.log(np.exp(logits - top).sum()))
     first = np.argpartition(-likely, _TRIED)[:_TRIED]
     near = going[likely[going] > likely[first].max() - _BEHIND]
-    return [int(token) for token in np.union1d(first, near)]
+    return [(int(token), float(likely[token])) for token in np.union1d(first, near)]

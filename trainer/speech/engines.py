@@ -43,25 +43,28 @@ def open_engine(
 ) -> Engine:
     """Load ENGINE[:MODEL]; InvalidInput for one that is not known, Unavailable for one not installed.
 
-    language: spoken in the videos, ISO 639-1; None: what the recogniser detects. terms: said in them, which
-    pocketsphinx refuses.
+    language: spoken in the videos, ISO 639-1; None: what the recogniser detects. terms: said in them.
     """
-    check_spec(spec)
+    check_spec(spec, language, terms)
     engine, _, model = spec.partition(":")
     if engine == WHISPER:
         return Whisper(model, device, language, terms)
-    if engine == MOONSHINE:
-        return Moonshine(language, terms)
-    if terms:
-        raise InvalidInput(f"{POCKETSPHINX} expects no terms; take {MOONSHINE} or {WHISPER}:MODEL with them.")
-    return Pocketsphinx(language)
+    return Moonshine(language, terms) if engine == MOONSHINE else Pocketsphinx(language)
 
 
-def check_spec(spec: str) -> None:
-    """Refuse (InvalidInput) what names no recogniser, and all (Unavailable) where none is installed."""
+def check_spec(spec: str, language: str | None = None, terms: Sequence[str] = ()) -> None:
+    """Refuse (InvalidInput) no recogniser and what one never takes, Unavailable where none is installed.
+
+    No model is loaded: it is known before there is anything to hear.
+    """
     engine, _, model = spec.partition(":")
     check_installed()
-    if (engine in (MOONSHINE, POCKETSPHINX) and not model) or (engine == WHISPER and model):
+    if engine == WHISPER and model:
+        return
+    if engine in (MOONSHINE, POCKETSPHINX) and not model:
+        english_alone(engine, language)
+        if terms and engine == POCKETSPHINX:
+            raise InvalidInput(f"{engine} expects no terms; take {MOONSHINE} or {WHISPER}:MODEL with them.")
         return
     raise InvalidInput(
         f"--transcribe {quoted(spec)} is no recogniser: give {MOONSHINE} (English, its model is in its "
@@ -175,7 +178,10 @@ class Whisper:
         """Return what lets it expect terms: they stand where what was said before does."""
         if not terms:
             return {}
-        prompt = self._processor.get_prompt_ids(", ".join(terms), return_tensors="pt")
+        try:
+            prompt = self._processor.get_prompt_ids(", ".join(terms), return_tensors="pt")
+        except ValueError as error:
+            raise InvalidInput(f"a term has a token of {WHISPER} in it, take it out: {error}") from None
         most = self._model.config.max_target_positions // 2 - 1
         if len(prompt) > most:
             raise InvalidInput(

@@ -69,7 +69,7 @@ def transcribe_all(
     is in `failed`. Raises InvalidInput or Unavailable for a recogniser that cannot be had, Unavailable
     for a full disk. Runs again where it stopped, inside a file too.
     """
-    check_spec(recogniser.spec)
+    check_spec(recogniser.spec, recogniser.language, recogniser.terms)
     result = Transcribed(recogniser.spec)
     candidates = list(_candidates(Transcripts.of(collection), files))
     if all(task.made(None) for task, _ in candidates):

@@ -77,7 +77,7 @@ class Wanted:
             check_installed()
         recogniser = self.recogniser(collection, device)
         if recogniser is not None:
-            check_spec(recogniser.spec)
+            check_spec(recogniser.spec, recogniser.language, recogniser.terms)
         return recogniser, reads_screens(collection) if self.read_screen is None else self.read_screen
 
 

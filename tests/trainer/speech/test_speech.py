@@ -238,5 +238,11 @@ def test_a_recogniser_is_not_loaded_where_there_is_nothing_to_hear(tmp_path: Pat
     mute = write_video(tmp_path / "mute.mp4", regular(1, 10))
     nothing = transcribe_all(tmp_path / "c", survey([mute]).found, Recogniser("whisper:/nowhere"), quiet)
     assert (nothing.videos, nothing.kept) == (0, 0)
-    with pytest.raises(InvalidInput, match="is no recogniser"):
-        transcribe_all(tmp_path / "c", survey([mute]).found, Recogniser("siri"), quiet)
+    # What is never heard by it is refused all the same: a collection would remember it.
+    for recogniser, words in (
+        (Recogniser("siri"), "is no recogniser"),
+        (Recogniser("moonshine", language="de"), "moonshine hears English alone, not 'de'"),
+        (Recogniser("pocketsphinx", terms=("Eva",)), "pocketsphinx expects no terms; take moonshine"),
+    ):
+        with pytest.raises(InvalidInput, match=words):
+            transcribe_all(tmp_path / "c", survey([mute]).found, recogniser, quiet)

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -14,7 +15,7 @@ from tests.trainer.speech.factories import spoken, write_whisper
 from trainer.collection.places import describe_collection
 from trainer.speech import beams
 from trainer.speech.beams import search
-from trainer.speech.engines import Whisper, open_engine
+from trainer.speech.engines import Whisper
 from trainer.speech.moonshine import Moonshine
 from trainer.speech.run import Recogniser
 from trainer.speech.setting import recogniser_of, set_recogniser
@@ -39,16 +40,28 @@ def test_a_name_is_heard_where_it_is_expected() -> None:
     assert heard(("Won too", *PEOPLE), spoken()) == heard((), spoken())
 
 
-def test_whisper_expects_as_many_terms_as_it_takes(tmp_path: Path) -> None:
+def test_whisper_expects_as_many_terms_as_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with quietly():
         folder = str(write_whisper(tmp_path / "tiny"))
     engine = Whisper(folder, "cpu", "en", ("Eva", "Tom"))
+    generate, read = engine._model.generate, engine._processor.tokenizer.decode
+    calls: list[tuple[str, str]] = []
+
+    def generated(*given: Any, **told: Any) -> Any:
+        tokens = generate(*given, **told)
+        calls.append((read(told["prompt_ids"]), read(tokens[0])))
+        return tokens
+
+    monkeypatch.setattr(engine._model, "generate", generated)
+    engine.hear(spoken())
+    [(told, heard)] = calls
+    assert told == "<|startofprev|> Eva, Tom"
     # What it is told is not what it hears.
-    assert not any(name in cue.text for cue in engine.hear(spoken()).cues for name in ("Eva", "Tom"))
+    assert not any(name in heard for name in ("startofprev", "Eva", "Tom"))
+    with pytest.raises(InvalidInput, match=r"a term has a token of whisper in it.* <\|en\|>\."):
+        Whisper(folder, "cpu", "en", ("Eva", "a <|en|>"))
     with pytest.raises(InvalidInput, match="3 terms are 22 tokens, and this whisper takes 15: give fewer"):
         Whisper(folder, "cpu", "en", PEOPLE)
-    with pytest.raises(InvalidInput, match="pocketsphinx expects no terms"):
-        open_engine("pocketsphinx", terms=PEOPLE)
 
 
 def test_other_terms_are_another_recogniser_and_a_collection_keeps_them(tmp_path: Path) -> None:

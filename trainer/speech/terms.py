@@ -23,9 +23,12 @@ _MARKS = (0xC2, 0xE2)
 def read_terms(path: Path) -> tuple[str, ...]:
     """Return the terms of a file, a line each, each once; InvalidInput for too many, too long, or none."""
     try:
-        lines = decode(path.read_bytes())[0].splitlines()
+        text = unicodedata.normalize("NFC", decode(path.read_bytes())[0])
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.") from None
+    except InvalidInput as error:
+        raise InvalidInput(f"{path} cannot be read: {error}.") from None
+    lines = text.splitlines()
     terms = tuple(dict.fromkeys(term for line in lines if (term := " ".join(line.split()))))
     if not terms:
         raise InvalidInput(f"{path} has no terms: give it a name or a term a line.")

@@ -83,13 +83,14 @@ class Wanted:
 
 def wanted_of(options: dict[str, Any]) -> Wanted:
     """Take the options of `text_options` out of a command's; InvalidInput for a bad file of terms."""
+    from trainer.speech.setting import OFF
     from trainer.speech.terms import read_terms
 
     transcribe, language, terms, read_screen = (
         options.pop(name) for name in ("transcribe", "language", "terms", "read_screen")
     )
     for option, given in (("--language", language), ("--terms", terms)):
-        if given is not None and transcribe is None:
+        if given is not None and transcribe in (None, OFF):
             raise click.UsageError(f"{option} is of the recogniser; name one with --transcribe.")
     return Wanted(transcribe, language, () if terms is None else read_terms(terms), read_screen)
 

@@ -86,8 +86,14 @@ def test_transcripts_are_listed(talk: Path, tmp_path: Path) -> None:
     assert "talk.mp4  (no lines written, reader)" in shown.output
 
 
-def test_a_language_belongs_to_a_recogniser(talk: Path, tmp_path: Path) -> None:
-    asked = ["ingest", str(talk), "--collection", str(tmp_path / "c"), "--encoder", "e", "--language", "de"]
-    shown = CliRunner().invoke(cli, asked)
-    assert shown.exit_code == 2
-    assert "--language is of the recogniser" in shown.output
+@pytest.mark.parametrize("recogniser", [[], ["--transcribe", "none"]])
+def test_a_language_and_terms_belong_to_a_recogniser(
+    talk: Path, tmp_path: Path, recogniser: list[str]
+) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("Priya\n")
+    asked = ["ingest", str(talk), "--collection", str(tmp_path / "c"), "--encoder", "e", *recogniser]
+    for option, value in (("--language", "de"), ("--terms", str(names))):
+        shown = CliRunner().invoke(cli, [*asked, option, value])
+        assert shown.exit_code == 2
+        assert f"{option} is of the recogniser" in shown.output

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput
+from spr_cli.transcribing import remember, wanted_of
 from tests.trainer.speech.factories import spoken, write_whisper
 from trainer.collection.places import describe_collection
 from trainer.speech import beams
@@ -18,7 +19,7 @@ from trainer.speech.beams import search
 from trainer.speech.engines import Whisper
 from trainer.speech.moonshine import Moonshine
 from trainer.speech.run import Recogniser
-from trainer.speech.setting import recogniser_of, set_recogniser
+from trainer.speech.setting import recogniser_of
 from trainer.speech.terms import LONGEST_TERM, MOST_TERMS, At, Trie, described, read_terms
 from workers.ranker.encoder.encoder import quietly
 
@@ -69,14 +70,17 @@ def test_other_terms_are_another_recogniser_and_a_collection_keeps_them(tmp_path
     assert len(set(names)) == 3
     assert names[1] == f"{names[0]}{described(PEOPLE)}"
     describe_collection(tmp_path)
-    for terms in (PEOPLE, ()):
-        set_recogniser(tmp_path, Recogniser("moonshine", terms=terms))
+    (tmp_path / "names.txt").write_text("\n".join(PEOPLE))
+    # Without the option they are taken away.
+    for path, terms in ((tmp_path / "names.txt", PEOPLE), (None, ())):
+        given = {"transcribe": "moonshine", "language": None, "terms": path, "read_screen": None}
+        remember(tmp_path, wanted_of(given), "cpu")
         assert recogniser_of(tmp_path) == Recogniser("moonshine", terms=terms)
 
 
 def test_a_file_of_terms_has_one_a_line(tmp_path: Path) -> None:
     path = tmp_path / "names.txt"
-    path.write_bytes("\ufeffMaria\r\n\r\n  space   travel \nMaria\nÅsa\n".encode())
+    path.write_bytes("\ufeffMaria\r\n\r\n  space   travel \nMaria\nÅsa\nA\u030asa\n".encode())
     assert read_terms(path) == ("Maria", "space travel", "Åsa")
     for text, words in (
         ("\n \n", "has no terms"),
@@ -88,6 +92,9 @@ def test_a_file_of_terms_has_one_a_line(tmp_path: Path) -> None:
         with pytest.raises(InvalidInput, match=words) as caught:
             read_terms(path)
         assert str(path) in str(caught.value)
+    path.write_bytes(b"Eva\x1b$*H\n")
+    with pytest.raises(InvalidInput, match=r"names.txt cannot be read: it is in .*save it as UTF-8"):
+        read_terms(path)
     with pytest.raises(InvalidInput, match="cannot be read"):
         read_terms(tmp_path)
 

@@ -45,6 +45,7 @@ def test_whisper_expects_as_many_terms_as_it_takes(tmp_path: Path, monkeypatch: 
     with quietly():
         folder = str(write_whisper(tmp_path / "tiny"))
     engine = Whisper(folder, "cpu", "en", ("Eva", "Tom"))
+    assert engine.name.endswith(described(("Eva", "Tom")))
     generate, read = engine._model.generate, engine._processor.tokenizer.decode
     calls: list[tuple[str, str]] = []
 
@@ -66,7 +67,8 @@ def test_whisper_expects_as_many_terms_as_it_takes(tmp_path: Path, monkeypatch: 
 
 
 def test_other_terms_are_another_recogniser_and_a_collection_keeps_them(tmp_path: Path) -> None:
-    names = [Moonshine(None, terms).name for terms in ((), PEOPLE, PEOPLE[:1])]
+    others = (*PEOPLE[:2], "Viktor")
+    names = [Recogniser("moonshine", terms=terms).open().name for terms in ((), PEOPLE, others)]
     assert len(set(names)) == 3
     assert names[1] == f"{names[0]}{described(PEOPLE)}"
     describe_collection(tmp_path)
@@ -225,3 +227,19 @@ def test_a_term_that_is_only_begun_takes_nothing_from_a_text_that_ends_in_time()
         return logits, None
 
     assert search(None, step, Trie(["Annabella"], PIECES), END, 2, boost=1.0) == [5]
+
+
+def test_a_term_that_begins_less_likely_than_much_else_is_followed_until_a_text_is_best() -> None:
+    steps: list[tuple[int, ...]] = []
+
+    def step(state: None, tokens: tuple[int, ...]) -> tuple[NDArray[np.float32], None]:
+        # " is" first and " ann" last of all pieces; "a" and then the end follow " ann".
+        steps.append(tokens)
+        logits = np.full(len(PIECES), -20 if tokens else -1, np.float32)
+        for token, logit in {(): {5: 0.0, 3: -4.0}, (3,): {4: 0.0}}.get(tokens, {END: 0.0}).items():
+            logits[token] = logit
+        return logits, None
+
+    assert search(None, step, Trie((), PIECES), END, 50, boost=1.0) == [5]
+    assert search(None, step, Trie(["Anna"], PIECES), END, 50, boost=1.0) == [3, 4]
+    assert max(map(len, steps)) <= 3

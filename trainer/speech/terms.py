@@ -14,6 +14,8 @@ from trainer.ingest.encodings import decode
 
 # Above these a recogniser hears terms everywhere, and every token takes longer.
 MOST_TERMS, LONGEST_TERM = 1000, 60
+# A file with more is none of terms: a video, say.
+_MOST_BYTES = 1 << 20
 # Terms that are being said: nodes of the trie, and how many of their bytes whole terms have counted.
 At: TypeAlias = tuple[tuple[int, int], ...]
 # What U+0080 to U+00BF and U+2000 to U+2FFF begin with: quotes, dashes, blanks.
@@ -23,9 +25,13 @@ _MARKS = (0xC2, 0xE2)
 def read_terms(path: Path) -> tuple[str, ...]:
     """Return the terms of a file, a line each, each once; InvalidInput for too many, too long, or none."""
     try:
-        text = unicodedata.normalize("NFC", decode(path.read_bytes())[0])
+        if path.stat().st_size > _MOST_BYTES:
+            raise InvalidInput(f"{path} is larger than 1 MiB; give the {MOST_TERMS} terms that matter most.")
+        data = path.read_bytes()
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.") from None
+    try:
+        text = unicodedata.normalize("NFC", decode(data)[0])
     except InvalidInput as error:
         raise InvalidInput(f"{path} cannot be read: {error}.") from None
     lines = text.splitlines()

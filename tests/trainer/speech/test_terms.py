@@ -94,6 +94,10 @@ def test_a_file_of_terms_has_one_a_line(tmp_path: Path) -> None:
         with pytest.raises(InvalidInput, match=words) as caught:
             read_terms(path)
         assert str(path) in str(caught.value)
+    with path.open("r+b") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(InvalidInput, match=f"names.txt is larger than 1 MiB; give the {MOST_TERMS} terms"):
+        read_terms(path)
     path.write_bytes(b"Eva\x1b$*H\n")
     with pytest.raises(InvalidInput, match=r"names.txt cannot be read: it is in .*save it as UTF-8"):
         read_terms(path)

@@ -155,6 +155,10 @@ def command(
     max_pixels: int,
     max_hours: float | None,
     max_subtitle_mb: int,
+    transcribe: str | None,
+    language: str | None,
+    terms: Path | None,
+    read_screen: bool | None,
     engine: str,
     as_json: bool,
     **settings: Any,
@@ -173,7 +177,7 @@ def command(
     from trainer.ingest.limits import Limits
     from trainer.ingest.options import IngestOptions
 
-    wanted = wanted_of(settings)
+    wanted = wanted_of(transcribe, language, terms, read_screen)
     options = IngestOptions(**settings, limits=Limits(max_pixels, max_hours, max_subtitle_mb))
     models = Models(encoder, clip_encoder, device, precision)
     with ending_at_once():

@@ -81,14 +81,13 @@ class Wanted:
         return recogniser, reads_screens(collection) if self.read_screen is None else self.read_screen
 
 
-def wanted_of(options: dict[str, Any]) -> Wanted:
-    """Take the options of `text_options` out of a command's; InvalidInput for a bad file of terms."""
+def wanted_of(
+    transcribe: str | None, language: str | None, terms: Path | None, read_screen: bool | None
+) -> Wanted:
+    """Return what the options of `text_options` want; InvalidInput for a bad file of terms."""
     from trainer.speech.setting import OFF
     from trainer.speech.terms import read_terms
 
-    transcribe, language, terms, read_screen = (
-        options.pop(name) for name in ("transcribe", "language", "terms", "read_screen")
-    )
     for option, given in (("--language", language), ("--terms", terms)):
         if given is not None and transcribe in (None, OFF):
             raise click.UsageError(f"{option} is of the recogniser; name one with --transcribe.")

@@ -75,8 +75,7 @@ def test_other_terms_are_another_recogniser_and_a_collection_keeps_them(tmp_path
     (tmp_path / "names.txt").write_text("\n".join(PEOPLE))
     # Without the option they are taken away.
     for path, terms in ((tmp_path / "names.txt", PEOPLE), (None, ())):
-        given = {"transcribe": "moonshine", "language": None, "terms": path, "read_screen": None}
-        remember(tmp_path, wanted_of(given), "cpu")
+        remember(tmp_path, wanted_of("moonshine", None, path, None), "cpu")
         assert recogniser_of(tmp_path) == Recogniser("moonshine", terms=terms)
 
 

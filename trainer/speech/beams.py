@@ -1,4 +1,4 @@
-"""Beam search with terms to expect: shallow fusion of a recogniser with a trie."""
+"""Search for the likeliest text with terms to expect: shallow fusion of a recogniser with a trie."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,22 +10,25 @@ from numpy.typing import NDArray
 from trainer.speech.terms import At, Trie
 
 S = TypeVar("S")
-# Texts that are followed at once, likeliest tokens of each that are tried, and by how much less likely than
-# the best a text may be, in nats.
-_BEAMS, _TRIED, _BEHIND = 4, 12, 12.0
+# Texts that are followed at once, and by how much less likely than the best a text may be, in nats.
+_BEAMS, _BEHIND = 4, 12.0
 # What a byte of a term is worth, in nats. Lines of worlds that nothing was trained on chose it.
 BOOST = 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class _Text(Generic[S]):
-    """A text so far. likely: log-probability; done: bytes of whole terms; at: terms it is in."""
+    """A text so far. likely: log-probability; done: bytes of whole terms; at: terms it is in.
+
+    plain: each of its tokens is the likeliest, as without terms.
+    """
 
     likely: float
     done: int
     at: At
     tokens: tuple[int, ...]
     state: S
+    plain: bool
 
 
 def search(
@@ -36,46 +39,45 @@ def search(
     most: int,
     boost: float = BOOST,
 ) -> list[int]:
-    """Return the likeliest text where terms are worth more; [] where it does not end within `most` tokens.
+    """Return what is heard with terms; [] where that does not end within `most` tokens.
 
     step: the logits (tokens,) of what follows, and the state after it. end: the token that ends a text.
-    A term that is not said to its end is worth nothing, so one that only begins like a word takes nothing.
+    A text is the likeliest token after each, but where a term can begin or go on. One with no whole term is
+    what is heard without terms: the likeliest of all texts has fewer stops and capitals, and fewer words.
     """
 
     def worth(text: _Text[S]) -> float:
         return text.likely + boost * (text.done + trie.begun(text.at))
 
-    def ended(text: _Text[S], likely: float = 0.0) -> float:
-        return text.likely + likely + boost * (text.done + trie.ended(text.at))
-
-    texts: list[_Text[S]] = [_Text(0.0, 0, (), (), start)]
-    best: tuple[float, tuple[int, ...]] = -np.inf, ()
+    texts, best = [_Text(0.0, 0, (), (), start, True)], (-np.inf, tuple[int, ...]())
     for _ in range(most):
         longer: list[_Text[S]] = []
         for text in texts:
             logits, state = step(text.state, text.tokens)
-            for token, likely in _tried(logits, trie.going(text.at)):
+            likely = _log_softmax(logits)
+            first = int(likely.argmax())
+            for token in _tried(likely, first, trie.going(text.at)):
+                chance, plain = text.likely + float(likely[token]), text.plain and token == first
                 if token == end:
-                    best = max(best, (ended(text, likely), text.tokens))
+                    if (done := text.done + trie.ended(text.at)) or plain:
+                        best = max(best, (chance + boost * done, text.tokens))
                     continue
                 at, done = trie.after(text.at, token)
-                tokens = *text.tokens, token
-                longer.append(_Text(text.likely + likely, text.done + done, at, tokens, state))
+                longer.append(_Text(chance, text.done + done, at, (*text.tokens, token), state, plain))
         longer.sort(key=worth, reverse=True)
-        texts = [text for text in longer[:_BEAMS] if worth(text) > worth(longer[0]) - _BEHIND]
-        if best[0] >= worth(texts[0]):
+        if not longer or best[0] >= worth(longer[0]):
             return list(best[1])
-    # What goes on and on, likelier than all that ended, repeats itself, as on music.
-    return list(best[1]) if best[0] >= max(map(ended, texts)) else []
+        least = worth(longer[0]) - _BEHIND
+        texts = [text for text in longer[:_BEAMS] if text.plain or worth(text) > least]
+        texts += [text for text in longer[_BEAMS:] if text.plain]
+    return [] if any(text.plain for text in texts) else list(best[1])
 
 
-def _tried(logits: NDArray[np.float32], going: NDArray[np.int64]) -> list[tuple[int, float]]:
-    """Return the likeliest tokens, and those that go on in a term unless they are far less likely.
+def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    shifted = logits - logits.max()
+    return np.asarray(shifted - np.log(np.exp(shifted).sum()))
 
-    Each with the logarithm of its probability.
-    """
-    top = float(logits.max())
-    likely = logits - (top + np.log(np.exp(logits - top).sum()))
-    first = np.argpartition(-likely, _TRIED)[:_TRIED]
-    near = going[likely[going] > likely[first].max() - _BEHIND]
-    return [(int(token), float(likely[token])) for token in np.union1d(first, near)]
+
+def _tried(likely: NDArray[np.float32], first: int, going: NDArray[np.int64]) -> set[int]:
+    """Return the likeliest token, and those that go on in a term unless they are far less likely."""
+    return {first, *going[likely[going] > likely[first] - _BEHIND].tolist()}

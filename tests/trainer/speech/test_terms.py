@@ -1,6 +1,5 @@
 """Terms to expect: their file, where a text is in one, and the beam search that they steer."""
 
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -150,6 +149,25 @@ def test_a_term_is_found_whatever_its_case_accents_and_apostrophes(term: str, wr
     assert trie.ended(at) == len(term.replace("\u0301", "")) + 1
 
 
+def test_terms_that_overlap_are_counted_once_and_end_before_what_is_no_letter() -> None:
+    pieces = [b" New York", b" City", "’s".encode(), "é".encode(), b".", b" hey"]
+    trie = Trie(("New York", "New York City", "York", "hey hey"), pieces)
+
+    def counted(*tokens: int) -> int:
+        at: At = ()
+        total = 0
+        for token in tokens:
+            at, done = trie.after(at, token)
+            total += done
+        return total + trie.ended(at)
+
+    assert counted(0) == len(" New York")
+    assert counted(0, 1) == len(" New York City")
+    assert counted(5, 5, 5, 5, 4) == len(" hey" * 4)
+    assert counted(0, 2) == len(" New York")
+    assert counted(0, 3) == 0
+
+
 def _begun(trie: Trie, at: At, start: str) -> list[str]:
     """Return what of a term was said, at each of the nodes, "" before it."""
     node, found, nodes = 0, [""], {node for node, _ in at}
@@ -164,35 +182,58 @@ END = 0
 
 
 class Said:
-    """A model of no state, of random logits by what was said; a text ends after two tokens at most."""
+    """A model of no state, of random logits by what was said."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
     def __call__(self, state: None, tokens: tuple[int, ...]) -> tuple[NDArray[np.float32], None]:
         rng = np.random.default_rng([self.seed, len(tokens), *tokens])
-        logits = 2 * rng.standard_normal(len(PIECES))
-        logits[END] += 50 * (len(tokens) == 2)
-        return logits.astype(np.float32), None
+        return (2 * rng.standard_normal(len(PIECES))).astype(np.float32), None
 
     def likely(self, tokens: tuple[int, ...]) -> float:
         logits, _ = self(None, tokens[:-1])
         wide = logits.astype(np.float64)
         return float(wide[tokens[-1]] - np.log(np.exp(wide).sum()))
 
+    def plain(self, most: int) -> tuple[int, ...]:
+        text: tuple[int, ...] = ()
+        while len(text) < most and (not text or text[-1] != END):
+            text = (*text, int(self(None, text)[0].argmax()))
+        return text
 
-@pytest.mark.parametrize("seed", range(6))
-def test_a_beam_that_leaves_nothing_out_finds_the_likeliest_text(
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_likeliest_text_with_a_term_is_found_or_what_is_heard_without(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (("_BEAMS", 10_000), ("_TRIED", len(PIECES) - 1), ("_BEHIND", np.inf)):
+    for name, value in (("_BEAMS", 10_000), ("_BEHIND", np.inf)):
         monkeypatch.setattr(beams, name, value)
-    said = Said(seed)
-    texts = [
-        (*text, END) for most in range(3) for text in itertools.product(range(1, len(PIECES)), repeat=most)
-    ]
-    best = max(texts, key=lambda text: sum(said.likely(text[: at + 1]) for at in range(len(text))))
-    assert search(None, said, Trie((), PIECES), END, 3, 0.0) == list(best[:-1])
+    said, trie, most = Said(seed), Trie(["Anna", "is"], PIECES), 4
+    plain = said.plain(most)
+    found: dict[tuple[int, ...], float] = {}
+    open_: list[tuple[tuple[int, ...], At, float]] = [((), (), 0.0)]
+    while open_:
+        text, at, worth = open_.pop()
+        for token in {int(said(None, text)[0].argmax()), *trie.going(at).tolist()}:
+            longer = (*text, token)
+            likely = worth + said.likely(longer)
+            if token == END:
+                if longer == plain or likely + trie.ended(at) > sum(map(said.likely, _heads(longer))):
+                    found[longer] = likely + trie.ended(at)
+            elif len(longer) < most:
+                after, done = trie.after(at, token)
+                open_.append((longer, after, likely + done))
+    heard = search(None, said, trie, END, most, 1.0)
+    if plain[-1] == END:
+        assert (*heard, END) == max(found, key=lambda text: found[text])
+        assert search(None, said, Trie((), PIECES), END, most) == list(plain[:-1])
+    else:
+        assert heard == [] or found[(*heard, END)] == max(found.values())
+
+
+def _heads(text: tuple[int, ...]) -> list[tuple[int, ...]]:
+    return [text[: at + 1] for at in range(len(text))]
 
 
 def test_a_term_that_is_not_said_to_its_end_is_worth_nothing() -> None:

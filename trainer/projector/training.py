@@ -1,6 +1,5 @@
 """Train the dual projectors of a collection and keep the model with the best validation recall."""
 
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -230,13 +229,12 @@ def _keep(
     run: TrainingRun,
     baseline: Mapping[str, float],
 ) -> Path:
-    """Write the best model under its fingerprint, move the run's record beside it, and make it current."""
+    """Write the best model under its fingerprint, make it current, and move the run's record beside it."""
     state = run.best_state()
     fingerprint = model_fingerprint(KIND, asdict(projector.config), data.encoder, state)
     directory = models_directory(collection, KIND) / fingerprint
     facts = {"settings": run.settings, "best": run.best, "mean-pool": baseline}
     save_model(directory, KIND, projector.config, state, encoder=data.encoder, facts=facts)
-    run.discard_states()
-    shutil.move(run.directory, directory / "train")
     make_current(collection, KIND, fingerprint)
+    run.leave_record(directory / "train")
     return directory

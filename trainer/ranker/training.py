@@ -1,6 +1,5 @@
 """Train a collection's ranker, and keep it."""
 
-import shutil
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -166,13 +165,12 @@ def _keep(
     coarse: Metrics,
     refined: Metrics,
 ) -> Path:
-    """Write the model under its fingerprint, move the run's record beside it, and make it current."""
+    """Write the model under its fingerprint, make it current, and move the run's record beside it."""
     fingerprint = model_fingerprint(KIND, asdict(config), data.encoder, model.state_dict())
     directory = models_directory(collection, KIND) / fingerprint
     facts = {"settings": run.settings, "best": run.best, "coarse": coarse, "refined": refined}
     save_model(directory, KIND, config, model.state_dict(), encoder=data.encoder, facts=facts)
     run.plot()
-    run.discard_states()
-    shutil.move(run.directory, directory / "train")
     make_current(collection, KIND, fingerprint)
+    run.leave_record(directory / "train")
     return directory

@@ -16,12 +16,13 @@ CPU). One whose numbers are no longer finite raises Diverged.
 
 from trainer.progress import Progress
 from trainer.runs.devices import Amp, pick_device, seed_everything
+from trainer.runs.errors import Diverged, Stopped
 from trainer.runs.following import open_run
 from trainer.runs.log import MetricLog
 from trainer.runs.order import batch_rows
 from trainer.runs.plot import Panel, plot_metrics
 from trainer.runs.processes import ALONE, Processes, joined
-from trainer.runs.run import Diverged, Stopped, TrainingRun
+from trainer.runs.run import TrainingRun
 from trainer.runs.state import Training
 
 __all__ = [

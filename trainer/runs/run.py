@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import json
 import math
+import shutil
 import signal
 import sys
 import threading
@@ -21,8 +22,9 @@ from typing import Any, NoReturn, Self, cast
 import torch
 from safetensors.torch import load_file
 
-from engine.errors import Mismatch, SprError, Unavailable
+from engine.errors import Mismatch, Unavailable
 from engine.files import replacing
+from trainer.runs.errors import Diverged, Stopped
 from trainer.runs.log import METRICS_FILE, MetricLog
 from trainer.runs.plot import Panel, plot_metrics
 from trainer.runs.processes import ALONE, Processes
@@ -32,25 +34,6 @@ from workers.ranker.stores.checkpoint import save_tensors
 STATE_FILE = "state.safetensors"
 PLOT_FILE = "plot.png"
 LOCK_FILE = "lock"
-
-
-class Stopped(SprError):
-    """The training was asked to stop, and its state is saved."""
-
-    exit_code = 130
-
-
-class Diverged(SprError):
-    """The training has come to numbers that are not finite; nothing of it is kept."""
-
-    exit_code = 3
-
-    def __init__(self, what: str, step: int, remedy: str = "a smaller learning rate (--set lr=...)") -> None:
-        super().__init__(
-            f"The training has diverged: its {what} not finite after step {step}. Nothing of it was kept; "
-            f"train again with {remedy}.",
-            "DIVERGED",
-        )
 
 
 class TrainingRun:
@@ -188,7 +171,7 @@ class TrainingRun:
         if stop or step % self.save_every == 0:
             self.save(step, training)
         if stop:
-            raise Stopped(f"Stopped after step {step}; the same command goes on from there.", "STOPPED")
+            raise Stopped(step, self._stop_signal or signal.SIGTERM)
 
     def save(self, step: int, training: Training) -> None:
         """Write the whole state; only then delete older best checkpoints, which an older state needs.
@@ -208,12 +191,16 @@ class TrainingRun:
         plot_metrics(self.directory / PLOT_FILE, self.metrics.rows, self.panels)
         return self.directory / PLOT_FILE
 
-    def discard_states(self) -> None:
-        """Remove what only a resume needs, once the training is finished and closed."""
+    def leave_record(self, directory: Path) -> None:
+        """Remove what only a resume needs and move the rest to `directory`, once the model is current.
+
+        Before that a kill would take the whole training: nothing could go on from it.
+        """
         self.best = None
         self._drop_other_bests()
         for name in (STATE_FILE, LOCK_FILE):
             (self.directory / name).unlink(missing_ok=True)
+        shutil.move(self.directory, directory)
 
     def _check_state(self, step: int, state: Mapping[str, torch.Tensor]) -> None:
         for name, value in state.items():

@@ -19,7 +19,7 @@ from engine.errors import InvalidInput, Mismatch, Unavailable
 from tests import apart
 from tests.trainer.runs.ending import train_and_end
 from tests.trainer.runs.train_tiny import train_tiny
-from trainer.runs import Diverged, Progress, Training, TrainingRun, batch_rows, pick_device
+from trainer.runs import Diverged, Progress, Stopped, Training, TrainingRun, batch_rows, pick_device
 from trainer.runs.log import read_metrics
 
 STEPS = 60
@@ -40,6 +40,8 @@ def test_stopped_killed_and_resumed_equals_unbroken(tmp_path: Path) -> None:
     def train(ending: signal.Signals, step: int) -> int:
         return apart.call(log, train_and_end, train_tiny, ending, step, broken, STEPS, None)
 
+    # As its command exits; a service manager tells it from a Ctrl-C's 130.
+    assert Stopped(19, signal.SIGTERM).exit_code == 143
     assert train(signal.SIGTERM, 19) > 0
     assert saved_step(broken) == 19
     assert "Stopped after step 19; the same command goes on" in log.read_text()

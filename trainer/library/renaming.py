@@ -1,5 +1,6 @@
 """A collection that gets another name while the library runs: its next process knows it by that."""
 
+import contextlib
 import logging
 import os
 import signal
@@ -8,6 +9,7 @@ import time
 from collections.abc import Iterable
 
 from engine import versions
+from engine.errors import SprError
 from trainer.library.jobs import Queue
 from trainer.library.names import name_of
 
@@ -38,7 +40,11 @@ class Renaming:
         return ""
 
     def _run(self) -> None:
-        while not (name := self.renamed()):
+        name = ""
+        while not name:
             time.sleep(LOOK)
+            # What cannot be read now may be at the next look.
+            with contextlib.suppress(SprError, OSError):
+                name = self.renamed()
         _log.info("a collection is called %r from now on; the library starts again", name)
         os.kill(os.getpid(), signal.SIGTERM)

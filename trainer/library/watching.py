@@ -124,3 +124,5 @@ class Watching:
                 self.look()
             except (SprError, OSError) as error:
                 _log.error("a watched folder waits: %s", error)
+            except Exception:
+                _log.exception("watching folders failed; it goes on")

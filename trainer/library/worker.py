@@ -67,13 +67,14 @@ class Worker:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        self._work = self._open_work()
-        for collection in self._queues:
-            self._work.warm(collection)
-        turn = time.monotonic() + TURN
+        opened, turn = False, time.monotonic() + TURN
         while not self._stop.is_set():
             self._wake.clear()
             try:
+                if not opened:
+                    self._work, opened = self._open_work(), True
+                    for collection in self._queues:
+                        self._work.warm(collection)
                 busy = self._job() or self._tidy()
             except (SprError, OSError) as error:
                 _log.error("jobs wait: %s", error)

@@ -1,12 +1,17 @@
 """A library whose collection gets another name ends, and its successor knows that."""
 
 import dataclasses
+import signal
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from engine import versions
+from engine.errors import InvalidInput
 from spr.v1.standing_service_pb2 import StandingSearch
 from tests.trainer.library.tiny import write_part, write_version
+from trainer.library import renaming
 from trainer.library.jobs import Queue
 from trainer.library.names import name_of
 from trainer.library.renaming import Renaming
@@ -23,6 +28,27 @@ def test_another_name_is_noticed_and_another_version_is_none(tmp_path: Path) -> 
     made = versions.commit(tmp_path, dataclasses.replace(about, collection="films", parent=about.id))
     versions.activate(tmp_path, made.id)
     assert looking.renamed() == "films"
+
+
+def test_it_looks_on_after_a_version_that_could_not_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_version(tmp_path, [write_part(tmp_path, ["a"])])
+    with closing(Queue(tmp_path, name_of(tmp_path), 5)) as queue:
+        looking = Renaming([queue])
+    found: list[str | Exception] = ["films", "", OSError(5, "Input/output error"), InvalidInput("is empty")]
+
+    def renamed() -> str:
+        if isinstance(one := found.pop(), Exception):
+            raise one
+        return one
+
+    ended: list[int] = []
+    monkeypatch.setattr(looking, "renamed", renamed)
+    monkeypatch.setattr(renaming, "LOOK", 0.0)
+    monkeypatch.setattr("os.kill", lambda _, number: ended.append(number))
+    looking._run()
+    assert ended == [signal.SIGTERM]
 
 
 def test_standing_searches_ask_for_the_name_of_now(tmp_path: Path) -> None:

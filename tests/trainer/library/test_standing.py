@@ -175,7 +175,17 @@ def test_the_threshold_is_never_below_the_precision_and_none_that_is_not_support
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://a/b", "a/b", "http://", "http://a:99999/", "http://u:p@a/", "http://a/\n", "file:///etc/x"]
+    "url",
+    [
+        "ftp://a/b",
+        "a/b",
+        "http://",
+        "http://a:99999/",
+        "http://u:p@a/",
+        "http://a/\n",
+        "file:///x",
+        "http://a..b/",
+    ],
 )
 def test_what_cannot_be_called_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput) as refused:

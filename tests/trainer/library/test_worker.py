@@ -1,5 +1,6 @@
-"""The thread that works the queues off, on a full disk."""
+"""The thread that works the queues off, on a full disk and without memory."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import pytest
 
 from engine.errors import SprError
 from spr.v1.admin_service_pb2 import DeleteVideos, SubmitJobRequest
+from trainer.library import worker as worker_module
 from trainer.library.jobs import Queue
-from trainer.library.tasks import Outcome
+from trainer.library.tasks import Outcome, Task
 from trainer.library.worker import Worker
 
 
@@ -18,7 +20,8 @@ class _Work:
     def __init__(self) -> None:
         self.done: list[str] = []
 
-    def warm(self, collection: Path) -> None: ...
+    def warm(self, collection: Path) -> None:
+        raise MemoryError("no model can be loaded now")
 
     def do(self, collection: Path, tasks: Any, tell: Any) -> list[Outcome]:
         self.done += [task.id for task in tasks]
@@ -53,4 +56,33 @@ def test_a_job_whose_end_cannot_be_noted_ends_when_there_is_room(
         pass
     assert work.done == ["one", "two"]
     assert {job.request_id: job.detail for job in queue.jobs()} == {"one": "done", "two": "done"}
+    queue.close()
+
+
+def test_it_begins_when_it_can_and_does_what_needs_no_model(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "AGAIN", 0.001)
+    queue, work, tries = Queue(memory, "c", 100), _Work(), list[int]()
+    queue.submit(SubmitJobRequest(request_id="one", delete=DeleteVideos(video_ids=["a"])))
+
+    def opened() -> _Work:
+        tries.append(1)
+        if len(tries) < 3:
+            raise MemoryError
+        return work
+
+    worker = Worker({memory: queue}, opened)  # type: ignore[arg-type]
+    ended = threading.Event()
+    end = queue.end
+
+    def noted(task: Task, outcome: Outcome) -> None:
+        end(task, outcome)
+        ended.set()
+
+    monkeypatch.setattr(queue, "end", noted)
+    worker.start()
+    assert ended.wait(60)
+    assert worker.stop(60)
+    assert (work.done, len(tries)) == (["one"], 3)
     queue.close()

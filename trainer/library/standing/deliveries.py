@@ -14,14 +14,16 @@ select matches.number, matches.found, deliveries.attempts, searches.number as se
        searches.asked, searches.secret, searches.done
 from deliveries join matches using (number) join searches on searches.number = deliveries.search
 where deliveries.number in (select min(number) from deliveries where not failed group by search)
-      and deliveries.due <= ? order by deliveries.due limit ?
+      and deliveries.due not between ? and ? order by deliveries.due limit ?
 """
 
 
 def due(store: Store, busy: Collection[int], most: int) -> list[Delivery]:
     """Return the oldest match of each webhook whose time has come; none of the searches in `busy`."""
     with store.database.reading() as database:
-        rows = database.execute(_NEXT, (time.time(), most + len(busy))).fetchall()
+        now = time.time()
+        # Later than any wait: its time is that of a clock which was ahead and was set back.
+        rows = database.execute(_NEXT, (now, now + LONGEST, most + len(busy))).fetchall()
     found = [Delivery(match_of(row), _search(row), row["attempts"]) for row in rows]
     return [one for one in found if one.search.number not in busy][:most]
 

@@ -1,8 +1,8 @@
 """Sends matches to webhooks: at least once, in order, signed; never in the way of judging."""
 
-import http.client
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +16,8 @@ from trainer.library.standing.store import Store
 _log = logging.getLogger("spr.standing")
 LOOK = 0.5  # seconds between looks at what is due
 AT_ONCE = 4  # webhooks; of one search only one delivery at a time
+# Seconds until a match is sent again of which cannot be noted that it was: nothing on disk tells when.
+UNNOTED = 60.0
 
 
 class Hooks:
@@ -25,6 +27,7 @@ class Hooks:
         self._stores, self._hosts = list(stores), hosts
         self._busy: dict[tuple[str, int], Delivery] = {}
         self._faults: dict[tuple[str, int], str] = {}
+        self._unnoted: dict[tuple[str, int], float] = {}
         self._stop, self._wake = threading.Event(), threading.Event()
         self._pool = ThreadPoolExecutor(AT_ONCE, "webhook")
         self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
@@ -57,10 +60,14 @@ class Hooks:
                     self._begin(store)
                 except (SprError, OSError) as error:
                     _log.error("webhooks wait: %s", error)
+                except Exception:
+                    _log.exception("webhooks failed; they go on")
             self._wake.wait(LOOK)
 
     def _begin(self, store: Store) -> None:
-        busy = {number for name, number in list(self._busy) if name == store.name}
+        now = time.monotonic()
+        waiting = (key for key, until in list(self._unnoted.items()) if now < until)
+        busy = {number for name, number in (*list(self._busy), *waiting) if name == store.name}
         for one in deliveries.due(store, busy, AT_ONCE - len(self._busy)):
             self._busy[store.name, one.search.number] = one
             self._pool.submit(self._deliver, store, one)
@@ -76,9 +83,13 @@ class Hooks:
             else:
                 result = "given_up" if deliveries.refused(store, one) else "refused"
                 self._faults[key] = f"the webhook {why}"
+            self._unnoted.pop(key, None)
             metrics.bound(metrics.WEBHOOKS, store.name, result).inc()
-        except (SprError, OSError, http.client.HTTPException) as error:
-            _log.error("match %d waits: %s", one.match.number, error)
+        except Exception as error:
+            self._unnoted[key] = time.monotonic() + UNNOTED
+            self._faults[key] = f"whether match {one.match.number} has arrived cannot be noted: {error}"
+            told = isinstance(error, (SprError, OSError))
+            _log.error("match %d waits: %s", one.match.number, error, exc_info=None if told else error)
         finally:
             del self._busy[key]
             self._wake.set()

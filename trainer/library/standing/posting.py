@@ -69,7 +69,7 @@ def post(delivery: Delivery, collection: str, hosts: Hosts) -> str:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", path, body, headers(delivery, body))
         status = connection.getresponse().status
-    except (OSError, http.client.HTTPException, AttributeError) as error:
+    except (OSError, http.client.HTTPException, AttributeError, UnicodeError) as error:
         return f"does not answer ({error or type(error).__name__})"
     finally:
         limit.cancel()
@@ -120,8 +120,9 @@ def _split(url: str) -> SplitResult:
         wrong = f"has other characters than a URL's, or more than {LONGEST}"
     with suppress(ValueError):
         parts = urlsplit(url)
-        # `port` is read here: it raises where there is none that can be.
+        # `port` and the name are read here: they raise where there is none that can be.
         if not wrong and parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1):
+            parts.hostname.encode("idna")
             if parts.username is None and parts.password is None:
                 return parts
             wrong = "has a name or a password in it; let the receiver check the signature instead"

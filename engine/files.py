@@ -217,6 +217,11 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise
 
 
+def is_full(error: OSError) -> bool:
+    """Whether a disk, or a user's share of it, has no room."""
+    return error.errno in _NO_ROOM
+
+
 def refusal(error: OSError, path: Path | str | None = None) -> SprError:
     """Translate a disk error into an SprError with the file, the reason and a remedy."""
     # A copy names where it comes from, then where it goes; what has no room is the second.

@@ -99,9 +99,10 @@ def _alone(collection: Path, name: str, what: str, patience: float) -> Iterator[
                 yield handle.read(_LONGEST_NOTE) or "unknown"
                 return
             time.sleep(_LOOK)
-        handle.truncate(0)
-        handle.write(f"{what}, process {os.getpid()}")
-        handle.flush()
+        # What makes room on a full disk takes this lock too.
+        with contextlib.suppress(OSError):
+            os.truncate(handle.fileno(), 0)
+            os.write(handle.fileno(), f"{what}, process {os.getpid()}".encode())
         yield None
 
 

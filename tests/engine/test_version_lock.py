@@ -85,3 +85,13 @@ def test_a_writer_waits_for_another_for_a_while(tmp_path: Path) -> None:
     timer.start()
     with only_writer(tmp_path, "add", patience=60):
         timer.join()
+
+
+def test_a_full_disk_keeps_nobody_from_making_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with only_writer(tmp_path, "gc"), pytest.raises(Unavailable, match="another process writes"):
+        with only_writer(tmp_path, patience=0):
+            pass

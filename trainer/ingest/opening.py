@@ -9,8 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from engine.entries import features_of
-from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
-from engine.files import read_json
+from engine.errors import InvalidInput, Mismatch, NotFound, SprError, Unavailable
+from engine.files import is_full, read_json, refusal
 from engine.printable import printable
 from trainer.collection.places import describe_collection
 from trainer.ingest import media
@@ -103,7 +103,9 @@ def _check_writable(folder: Path) -> None:
         raise _unwritable(folder, error) from error
 
 
-def _unwritable(path: Path, error: OSError) -> Unavailable:
+def _unwritable(path: Path, error: OSError) -> SprError:
+    if is_full(error):
+        return refusal(error, path)
     return Unavailable(
         f"{printable(str(path))} cannot be written ({error.strerror}); make it writable, or choose another"
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InvalidInput
-from engine.files import replacing
+from engine.files import disk_errors, replacing
 
 METRICS_FILE = "metrics.jsonl"
 TENSORBOARD_FOLDER = "tensorboard"
@@ -23,7 +23,7 @@ class MetricLog:
     """Appends `{"step", "time", name: value, ...}` lines; rows at or before `step` survive opening."""
 
     def __init__(self, directory: Path, step: int = 0, wandb: str | None = None) -> None:
-        from torch.utils.tensorboard import SummaryWriter
+        from trainer.runs.board import Board
 
         self.path = directory / METRICS_FILE
         self.rows = [row for row in read_metrics(self.path) if row["step"] <= step]
@@ -31,9 +31,10 @@ class MetricLog:
             partial.write_text("".join(_line(row) for row in self.rows), encoding="utf-8")
         self.file = self.path.open("a", encoding="utf-8")
         shutil.rmtree(directory / TENSORBOARD_FOLDER, ignore_errors=True)
-        self.board = SummaryWriter(str(directory / TENSORBOARD_FOLDER))
+        self.board = Board(directory / TENSORBOARD_FOLDER)
         for row in self.rows:
             self._show(row)
+        self.board.flush()
         self.wandb = _start_wandb(wandb, directory) if wandb else None
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
@@ -44,16 +45,19 @@ class MetricLog:
             **{name: float(value) for name, value in values.items()},
         }
         self.rows.append(row)
-        self.file.write(_line(row))
-        self.file.flush()
+        with disk_errors(self.path):
+            self.file.write(_line(row))
+            self.file.flush()
         self._show(row)
+        self.board.flush()
         if self.wandb is not None:
             self.wandb.log(dict(values), step=step)
 
     def sync(self) -> None:
         """Bring every row to disk: a saved state must never be ahead of the record."""
-        self.file.flush()
-        os.fsync(self.file.fileno())
+        with disk_errors(self.path):
+            self.file.flush()
+            os.fsync(self.file.fileno())
 
     def close(self) -> None:
         """Close the record and its views."""
@@ -67,7 +71,7 @@ class MetricLog:
         """Give one row to TensorBoard with the time it was measured."""
         for name, value in row.items():
             if name not in ("step", "time"):
-                self.board.add_scalar(name, value, row["step"], walltime=row["time"])
+                self.board.show(name, value, row["step"], row["time"])
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -120,8 +120,8 @@ class TrainingRun:
         self._close()
 
     def _close(self) -> None:
-        self.metrics.close()
-        self._lock.close()
+        with self._lock:
+            self.metrics.close()
 
     def _note_signal(self, number: int, frame: FrameType | None) -> None:
         """Remember the signal: the step that runs is finished first."""

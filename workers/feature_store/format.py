@@ -150,6 +150,8 @@ def told(path: Path, verb: Literal["read", "written"]) -> Iterator[None]:
         message = f"{error.filename or path} cannot be {verb} ({error.strerror}); "
         if verb == "read":
             raise Mismatch(message + "mend that, or restore it from a backup") from error
+        if files.is_full(error):
+            raise files.refusal(error, error.filename or path) from error
         raise Unavailable(message + "make it writable, or choose another place, and try again") from error
 
 

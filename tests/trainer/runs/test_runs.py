@@ -3,9 +3,11 @@
 import json
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from safetensors import safe_open
 from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
     EventAccumulator,
 )
+from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
 
 from engine.errors import InvalidInput, Mismatch, Unavailable
 from tests import apart
@@ -145,6 +148,27 @@ def test_another_models_state_is_refused(tmp_path: Path) -> None:
         pytest.raises(RuntimeError, match="Missing key"),
     ):
         run.restore(Training(model, torch.optim.AdamW(model.parameters())))
+
+
+def test_a_full_disk_names_the_file_and_no_thread_tells_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    threads = threading.active_count()
+    with TrainingRun(tmp_path, {}) as run:
+        assert threading.active_count() == threads
+        full = SimpleNamespace(write=no_room)
+        for part, attribute, file, name in (
+            (run.metrics, "file", full, "metrics.jsonl"),
+            (run.metrics.board, "_records", RecordWriter(full), "events.out"),
+        ):
+            with monkeypatch.context() as disk:
+                disk.setattr(part, attribute, file)
+                with pytest.raises(OSError, match="No space left") as told:
+                    run.log(1, {"loss": 0.5})
+            assert name in told.value.filename
 
 
 def test_plot_is_a_png(tmp_path: Path) -> None:

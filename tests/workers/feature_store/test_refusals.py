@@ -9,6 +9,7 @@ import pytest
 
 from engine.errors import InvalidInput, Mismatch, SprError, Unavailable
 from tests.workers.feature_store.stores import FILES, STREAMS, as_format_1, check, rows, three
+from workers.feature_store.format import told
 from workers.feature_store.locking import Locked, lock
 from workers.feature_store.store import FeatureStore
 
@@ -124,3 +125,9 @@ def test_a_lock_is_waited_for_until_its_holder_is_gone(tmp_path: Path) -> None:
         held.close()
         waiting.result(30)
     lock(tmp_path / "s").close()
+
+
+def test_a_full_disk_is_told_with_its_remedy(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match=r"store\.json cannot be written \(No space left.*\): make room"):
+        with told(tmp_path / "store.json", "written"):
+            raise OSError(28, "No space left on device")

@@ -138,3 +138,15 @@ class WrongPort(SprError):
 
     def __init__(self, message: str, reason: str = "WRONG_PORT") -> None:
         super().__init__(message, reason)
+
+
+def of_memory(error: BaseException) -> Unavailable | None:
+    """Return the refusal of an error that there is no memory, Python's or torch's; None of another."""
+    torchs = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
+    if not (isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and torchs)):
+        return None
+    return Unavailable(
+        "this process can have no more memory: run it again where there is more, or beside less, or with a "
+        "higher limit.",
+        "NO_MEMORY",
+    )

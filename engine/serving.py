@@ -38,7 +38,7 @@ from prometheus_client.metrics_core import Metric
 from engine import config, connections, control_pipe, exporter, logs, metrics, tracing
 from engine.access import listeners, opened
 from engine.admission import Admission
-from engine.errors import SprError
+from engine.errors import SprError, of_memory
 from engine.files import of_disk
 from engine.servers import NOT_SERVING, SERVING, add_probes, aio_server, bind
 
@@ -64,9 +64,9 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
         listeners.check(topology, listens_of(part))
         with _observed(topology, role, part) as observed:
             serve(topology, observed)
-    except (SprError, OSError) as error:
-        refused = of_disk(error) if isinstance(error, OSError) else error
-        if refused is None:
+    except (SprError, OSError, MemoryError, RuntimeError) as error:
+        refused = of_disk(error) if isinstance(error, OSError) else of_memory(error) or error
+        if not isinstance(refused, SprError):
             raise
         announce(ready=False, role=role, error=str(refused), exit_code=refused.exit_code)
         if not control_pipe.supervised:

@@ -27,7 +27,7 @@ _AGAIN = "`spr access certificates` makes it again"
 class Certificates:
     """A process's certificate with its chain, its private key, and the authorities it trusts, all PEM.
 
-    path: of the certificate's file. ends: when the first of its chain does.
+    path: of the certificate's file. ends: when the first of its chain does, its authority's among them.
     """
 
     certificate: bytes
@@ -97,7 +97,8 @@ def read(certificate: Path, key: Path, authority: Path, name: str = "") -> Certi
     if not leaf.not_valid_before_utc <= now < leaf.not_valid_after_utc:
         begins, ends = leaf.not_valid_before_utc, leaf.not_valid_after_utc
         raise InvalidInput(f"{certificate} is valid from {begins:%F} to {ends:%F} only; {_AGAIN}")
-    if not any(_issued(chain[-1], one) for one in trusted):
+    issuers = [one for one in trusted if _issued(chain[-1], one)]
+    if not issuers:
         raise InvalidInput(f"{certificate} is not issued by an authority of {authority}; {_AGAIN}")
     if name and name not in names_of(leaf):
         there = ", ".join(names_of(leaf)) or "none"
@@ -105,7 +106,8 @@ def read(certificate: Path, key: Path, authority: Path, name: str = "") -> Certi
             f"{certificate} lacks the DNS name {name}, by which the service's processes know each other (it "
             f"has: {there}); {_AGAIN}, or set name in [access]"
         )
-    return Certificates(*pem, certificate, leaf.not_valid_after_utc)
+    last = max(one.not_valid_after_utc for one in issuers)
+    return Certificates(*pem, certificate, min(last, *(one.not_valid_after_utc for one in chain)))
 
 
 def names_of(certificate: x509.Certificate) -> list[str]:

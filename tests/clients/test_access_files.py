@@ -1,12 +1,17 @@
-"""The files that a client reads: of its token, and of certificates."""
+"""The files that a client reads: of its token, and of certificates; and a certificate that has ended."""
 
 import ssl
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 import spr_client
+from engine.access import making
+from engine.access.settings import CERTIFICATE, KEY
 from spr_client import Client, Tls, access
 from tests.engine.credentials import make
 
@@ -48,3 +53,32 @@ def test_a_file_without_a_token_is_named_and_not_quoted(tmp_path: Path, text: st
     with pytest.raises(spr_client.InvalidInput, match="holds no token") as caught:
         Client("127.0.0.1:1", token=file)
     assert not text or text not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("skew", "lasts", "said"),
+    [
+        (
+            timedelta(hours=1),
+            timedelta(minutes=-1),
+            "has ended, or this clock is ahead; `spr access",
+        ),
+        (timedelta(hours=-1), timedelta(hours=2), "is not valid yet by this clock"),
+    ],
+)
+def test_a_certificate_out_of_its_time_is_told_from_another_authoritys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, skew: timedelta, lasts: timedelta, said: str
+) -> None:
+    making.make(tmp_path, [], 30)
+    monkeypatch.setattr(making, "_SKEW", skew)
+    monkeypatch.setattr(making, "timedelta", lambda days: lasts)
+    making.make(tmp_path, [], 30)
+    key, certificate = ((tmp_path / name).read_bytes() for name in (KEY, CERTIFICATE))
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)]))
+    server.start()
+    with Client(f"127.0.0.1:{port}", tls=Tls(tmp_path / "authority.pem")) as client:
+        with pytest.raises(spr_client.Unauthenticated) as caught:
+            client.search("a ball", timeout=60)
+    assert said in str(caught.value)
+    server.stop(None)

@@ -118,6 +118,10 @@ def why_unreachable(told: str) -> str:
 
 def fault_of_tls(told: str) -> str | None:
     """Return what gRPC's message of a failed connection says of TLS, in a sentence; None if nothing."""
+    if "certificate has expired" in told:
+        return "its certificate has ended, or this clock is ahead; `spr access certificates` makes it again"
+    if "certificate is not yet valid" in told:
+        return "its certificate is not valid yet by this clock; set the clock that is wrong"
     if "CERTIFICATE_VERIFY_FAILED" in told:
         return "its certificate is not of the authority that SPR_CA names"
     if "Hostname Verification Check failed" in told:

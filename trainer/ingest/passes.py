@@ -7,9 +7,8 @@ inside a file, where it stopped.
 import concurrent.futures
 import json
 import multiprocessing
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.queues import SimpleQueue
@@ -21,6 +20,7 @@ from engine.errors import Unavailable
 from trainer.ingest import media
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.transcripts import Transcripts
+from trainer.pools import pool, track
 
 E = TypeVar("E")
 O_co = TypeVar("O_co", covariant=True)
@@ -189,33 +189,30 @@ Reached: TypeAlias = Callable[[], Iterator[tuple[int, float]]]
 @contextmanager
 def _workers(count: int, maker: Maker[E, O], engine: E) -> Iterator[tuple[Submit, Reached]]:
     """Yield what hands a task over and what tells how far they are: one thread here, or processes."""
-    executor: Executor
     if count <= 1:
         told: list[tuple[int, float]] = []
-        executor = ThreadPoolExecutor(1)
+        thread = ThreadPoolExecutor(1)
 
         def submit(number: int, task: Task) -> "Future[O]":
-            return executor.submit(maker.make, task, engine, lambda at: told.append((number, at)))
+            return thread.submit(maker.make, task, engine, lambda at: told.append((number, at)))
 
         def reached() -> Iterator[tuple[int, float]]:
             return iter([told.pop() for _ in range(len(told))])
 
-    else:
-        context = multiprocessing.get_context("spawn")
-        queue: SimpleQueue[tuple[int, float]] = context.SimpleQueue()
-        executor = ProcessPoolExecutor(count, context, _begin, (maker, queue))
+        try:
+            yield submit, reached
+        finally:
+            thread.shutdown(wait=False, cancel_futures=True)
+        return
+    track()
+    queue: SimpleQueue[tuple[int, float]] = multiprocessing.get_context("spawn").SimpleQueue()
 
-        def submit(number: int, task: Task) -> "Future[O]":
-            return executor.submit(_work, number, task)
+    def told_by_processes() -> Iterator[tuple[int, float]]:
+        while not queue.empty():
+            yield queue.get()
 
-        def reached() -> Iterator[tuple[int, float]]:
-            while not queue.empty():
-                yield queue.get()
-
-    try:
-        yield submit, reached
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+    with pool(count, _begin, maker, queue) as processes:
+        yield lambda number, task: processes.submit(_work, number, task), told_by_processes
 
 
 # Of a process of the pool.
@@ -226,8 +223,6 @@ _queue: "SimpleQueue[tuple[int, float]]"
 
 def _begin(maker: Maker[Any, Any], queue: "SimpleQueue[tuple[int, float]]") -> None:
     global _maker, _engine, _queue
-    # Ctrl-C reaches the whole group of processes: the parent says what it means, this one just ends.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     _maker, _engine, _queue = maker, maker.open(), queue
 
 

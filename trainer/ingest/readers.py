@@ -11,11 +11,9 @@ together have more than DECODED_PIXELS are decoded one after the other.
 import contextlib
 import multiprocessing
 import queue
-import signal
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Self
@@ -24,6 +22,7 @@ from trainer.ingest.errors import BadVideo
 from trainer.ingest.limits import Admit, Budget, no_wait
 from trainer.ingest.reader import Job, Read, ReadOptions, Unchanged, Word, words
 from trainer.ingest.video import Sample
+from trainer.pools import deaf_to_ctrl_c
 
 QUEUE_BYTES = 64 << 20
 # A decoder holds about ten pictures: two files at the default limit of a picture, sixteen in 4K.
@@ -146,13 +145,8 @@ class DecoderProcess:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, self._options), daemon=True)
-        # Ctrl-C reaches the whole group of processes: the parent decides what it means.
-        resource_tracker.ensure_running()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
+        with deaf_to_ctrl_c():
             self._process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
 
     def words(self, job: Job, stop: threading.Event, admit: Admit = no_wait) -> Iterator[Word]:

@@ -3,9 +3,8 @@
 import collections
 import contextlib
 import fcntl
-import multiprocessing
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from engine.errors import InvalidInput, Unavailable
 from engine.files import make_folder, read_json, write_json
 from engine.version_lock import LOCKLESS
 from trainer.collection.annotations import JudgedQuery
+from trainer.pools import pool
 from trainer.world import speak
 from trainer.world.annotate import annotate
 from trainer.world.film import film
@@ -114,17 +114,10 @@ def _filmed(plans: list[VideoPlan], folder: Path, workers: int, aloud: bool) -> 
         return
     # Spawned, never forked. The longest first, so that no process is left alone with it at the end.
     order = sorted(plans, key=lambda plan: -plan.frames)
-    others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(min(workers, len(plans)), multiprocessing.get_context("spawn")) as pool:
-        try:
-            for future in as_completed([pool.submit(_film, plan, folder, aloud) for plan in order]):
-                yield future.result()
-        except BaseException:
-            # Films in the making are made anew; nobody who stopped waits for their ends.
-            for child in set(multiprocessing.active_children()) - others:
-                child.terminate()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    # Films in the making are made anew; nobody who stopped waits for their ends.
+    with pool(min(workers, len(plans))) as processes:
+        for future in as_completed([processes.submit(_film, plan, folder, aloud) for plan in order]):
+            yield future.result()
 
 
 def _film(plan: VideoPlan, folder: Path, aloud: bool) -> Finished:

@@ -1,0 +1,62 @@
+"""Pools of processes: whatever ends the one that began them ends them too, and nothing is said of it."""
+
+import multiprocessing
+import os
+import select
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests import apart
+from trainer.pools import pool
+
+
+def pid(_: int) -> int:
+    return os.getpid()
+
+
+def begin_and_end(file: Path, ending: signal.Signals) -> None:
+    """Begin a pool, write down who is in it and what it left to this process, and end by a signal."""
+    with pool(2) as processes:
+        list(processes.map(pid, range(2)))
+        file.write_text("\n".join(str(child.pid) for child in multiprocessing.active_children()))
+        os.kill(os.getpid(), ending)
+        list(processes.map(pid, range(10**6)))
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_its_processes_end_with_the_one_that_began_them(tmp_path: Path, ending: signal.Signals) -> None:
+    file, log = tmp_path / "pids", tmp_path / "log"
+    assert apart.call(log, begin_and_end, file, ending) != 0
+    found = [int(line) for line in file.read_text().split()]
+    assert len(found) == 2
+    for number in found:
+        try:
+            handle = os.pidfd_open(number)
+        except ProcessLookupError:
+            continue
+        ready, _, _ = select.select([handle], [], [], 60)
+        os.close(handle)
+        assert ready, "it waits for work that nobody gives it"
+    assert "leaked" not in log.read_text()
+
+
+def fail() -> None:
+    with pool(1) as processes:
+        processes.submit(pid, 0).result()
+        raise ZeroDivisionError
+
+
+def test_an_error_ends_them_and_is_raised() -> None:
+    others = set(multiprocessing.active_children())
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    for child in set(multiprocessing.active_children()) - others:
+        child.join(60)
+        assert child.exitcode == -signal.SIGTERM
+
+
+def test_what_it_is_given_is_called_first_in_each() -> None:
+    with pool(1, os.umask, 0o027) as processes:
+        assert processes.submit(os.umask, 0).result() == 0o027

@@ -1,0 +1,79 @@
+"""Pools of processes that end with the one that began them, whatever ends it."""
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+
+_QUIET = "ignore:resource_tracker:UserWarning"
+
+
+@contextmanager
+def pool(
+    count: int, begin: Callable[..., object] | None = None, *given: object
+) -> Iterator[ProcessPoolExecutor]:
+    """Yield a pool of spawned processes; an error, Ctrl-C too, ends them at once.
+
+    begin: called in each of them first.
+    """
+    track()
+    others = set(multiprocessing.active_children())
+    executor = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _begin, (begin, given))
+    try:
+        with deaf_to_ctrl_c():
+            # It starts all of them.
+            executor.submit(_nothing)
+        yield executor
+    except BaseException:
+        for child in set(multiprocessing.active_children()) - others:
+            child.terminate()
+        executor.shutdown(wait=False, cancel_futures=True)
+        raise
+    executor.shutdown()
+
+
+def track() -> None:
+    """Start what tidies up after this process, where it is killed, and let it tell nobody.
+
+    Whoever makes a lock or a queue for processes starts it otherwise.
+    """
+    sys.warnoptions.append(_QUIET)
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.remove(_QUIET)
+
+
+@contextmanager
+def deaf_to_ctrl_c() -> Iterator[None]:
+    """Let processes that are spawned meanwhile leave Ctrl-C, which reaches the whole group, to this one."""
+    track()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin(begin: Callable[..., object] | None, given: tuple[object, ...]) -> None:
+    # They hold each other's ends of the pool's pipes, so none would see that nobody asks any more.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if begin is not None:
+        begin(*given)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def _nothing() -> None:
+    """Do nothing."""

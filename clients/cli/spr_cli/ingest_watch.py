@@ -1,6 +1,6 @@
 """`spr ingest --watch`: folders whose videos become searchable as they appear."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,11 @@ import click
 
 if TYPE_CHECKING:
     from trainer.library.ingesting import Added
+    from trainer.library.watching import Folders
+
+
+# Seconds after which files are tried again that found no room, say.
+AGAIN = 30.0
 
 
 def follow_folders(folders: Sequence[Path], collection: Path, device: str, as_json: bool) -> None:
@@ -15,7 +20,6 @@ def follow_folders(folders: Sequence[Path], collection: Path, device: str, as_js
     import contextlib
     import time
 
-    from engine.errors import SprError
     from engine.version_lock import only_writer
     from spr_cli.ingest import bar, ending_at_once
 
@@ -25,30 +29,53 @@ def follow_folders(folders: Sequence[Path], collection: Path, device: str, as_js
     with ending_at_once():
         from trainer.library.ingesting import add_files
         from trainer.library.kits import Kits
-        from trainer.library.tasks import IN_THE_WAY
-        from trainer.library.watching import INTERVAL, Folders, left_out
+        from trainer.library.watching import Folders
 
         watched, kits, told = Folders([folder.resolve() for folder in folders]), Kits(device), ""
         click.echo(f"watching {', '.join(map(str, folders))}; Ctrl-C stops", err=True)
+
+        def add(paths: list[Path]) -> None:
+            with only_writer(collection, "add", 0), contextlib.ExitStack() as stack:
+                added = add_files(collection, paths, kits, bar(stack))
+            _tell(added, as_json)
+
         while True:
-            ready = watched.ready()
-            try:
-                for path in left_out(collection, ready):
-                    watched.told({path: ready.pop(path)})
-                    click.echo(f"left out  {path}: it was deleted; `spr add` brings it back", err=True)
-                if ready:
-                    with only_writer(collection, "add", 0), contextlib.ExitStack() as stack:
-                        added = add_files(collection, list(ready), kits, bar(stack))
-                    _tell(added, as_json)
-                    told = ""
-            except SprError as error:
-                if str(error) != told:
-                    told = str(error)
-                    click.echo(f"spr: {told}", err=True)
-                if error.reason in IN_THE_WAY:
-                    ready = {}
-            watched.told(ready)
-            time.sleep(INTERVAL)
+            told, pause = look(watched, collection, add, told)
+            time.sleep(pause)
+
+
+def look(
+    watched: "Folders", collection: Path, add: Callable[[list[Path]], None], told: str
+) -> tuple[str, float]:
+    """Add what is ready; return the words of the fault, "" without one, and seconds until the next look.
+
+    What could not be added for want of room, or since another process was at it, is added later.
+    """
+    from engine.errors import SprError, Unavailable
+    from engine.files import of_disk
+    from trainer.library.tasks import IN_THE_WAY
+    from trainer.library.watching import INTERVAL, left_out
+
+    ready, pause = watched.ready(), INTERVAL
+    try:
+        for path in left_out(collection, ready):
+            watched.told({path: ready.pop(path)})
+            click.echo(f"left out  {path}: it was deleted; `spr add` brings it back", err=True)
+        if ready:
+            add(list(ready))
+            told = ""
+    except (SprError, OSError) as error:
+        refused = of_disk(error) if isinstance(error, OSError) else error
+        if refused is None:
+            raise
+        if str(refused) != told:
+            told = str(refused)
+            click.echo(f"spr: {told}", err=True)
+        others = refused.reason in IN_THE_WAY
+        if others or isinstance(refused, Unavailable):
+            ready, pause = {}, INTERVAL if others else AGAIN
+    watched.told(ready)
+    return told, pause
 
 
 def _tell(added: "Added", as_json: bool) -> None:

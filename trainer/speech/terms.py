@@ -41,7 +41,7 @@ def read_terms(path: Path) -> tuple[str, ...]:
     if len(terms) > MOST_TERMS:
         raise InvalidInput(f"{path} has {len(terms)} terms; give the {MOST_TERMS} that matter most.")
     for term in terms:
-        if len(term) > LONGEST_TERM or not any(map(str.isalnum, term)):
+        if len(term) > LONGEST_TERM or not term.isprintable() or not any(map(str.isalnum, term)):
             raise InvalidInput(f"{path}: {quoted(term)} is no term: a word or a few, {LONGEST_TERM} letters.")
     return terms
 

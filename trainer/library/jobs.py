@@ -8,6 +8,7 @@ import json
 import sqlite3
 import time
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,9 +62,10 @@ class Queue:
         """Close the file."""
         self._database.close()
 
-    def submit(self, request: SubmitJobRequest) -> Job:
+    def submit(self, request: SubmitJobRequest, again: Collection[str] = ()) -> Job:
         """Note a job, durably, and return it; the one there is where its id is known.
 
+        again: reasons for which one that failed is to be done again.
         Raises InvalidInput for an id that is no name, or that is another job's; Overloaded for a full queue.
         """
         name = request.request_id or uuid.uuid4().hex
@@ -85,6 +87,9 @@ class Queue:
                 row = self._row(database, name)
             assert row is not None
             job = self._job(row)
+            if job.reason in again:
+                retry = "update jobs set state = ?, ended = 0, outcome = '{}' where id = ?"
+                database.execute(retry, (QUEUED, name))
         if row["work"] != work:
             message = f"request id {quoted(name)} is that of another job: give every job an id of its own."
             raise InvalidInput(message, field="request_id")

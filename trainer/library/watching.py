@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import SprError
-from spr.v1.admin_service_pb2 import SubmitJobRequest
+from spr.v1.admin_service_pb2 import Job, SubmitJobRequest
 from trainer.ingest import media, reader
 from trainer.ingest.scan import find
 from trainer.library.jobs import Queue
@@ -21,6 +21,8 @@ from workers.feature_store.store import FeatureStore
 _log = logging.getLogger("spr.library")
 INTERVAL = 1.0  # seconds between two looks
 QUIET = 2.0  # seconds for which a file has not changed, to be taken for complete
+# Reasons of jobs that may fare better later, and seconds until they are tried again.
+PASSING, AGAIN = ("DISK_FULL", "NO_MEMORY"), 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,9 @@ class Watching:
         self._queue, self._on_submit = queue, on_submit
         self._stop = threading.Event()
         self._any = bool(folders)
+        # Files whose jobs have not ended for good, and when these are looked at.
+        self._open: dict[Path, Stamp] = {}
+        self._next = 0.0
 
     def start(self) -> None:
         """Begin to look, in a thread of its own."""
@@ -108,14 +113,23 @@ class Watching:
         self._stop.set()
 
     def look(self) -> None:
-        """Submit what is ready now and was not deleted; what the queue does not take is submitted later."""
+        """Submit what is ready now and was not deleted, and again what found no room.
+
+        What the queue does not take is submitted later.
+        """
         ready = self._folders.ready()
         for path in left_out(self._queue.collection, ready):
             self._folders.told({path: ready.pop(path)})
             _log.info("left out %s: it was deleted; `spr admin add` brings it back", media.shown(path))
+        if self._open and time.monotonic() >= self._next and not self._queue.waiting():
+            ready = self._open | ready
+            self._next = time.monotonic() + AGAIN
         for path, stamp in ready.items():
-            self._queue.submit(request_of(path, stamp))
+            job = self._queue.submit(request_of(path, stamp), PASSING)
             self._folders.told({path: stamp})
+            self._open[path] = stamp
+            if job.state == Job.STATE_DONE or (job.state == Job.STATE_FAILED and job.reason not in PASSING):
+                del self._open[path]
             self._on_submit()
 
     def _run(self) -> None:

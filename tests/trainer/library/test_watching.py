@@ -1,10 +1,16 @@
 """Watched folders: a file is told once, when it is complete."""
 
 import os
+from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.trainer.ingest.factories import regular, write_video
-from trainer.library.watching import Folders, request_of
+from trainer.library import watching
+from trainer.library.jobs import Queue
+from trainer.library.tasks import Outcome
+from trainer.library.watching import Folders, Watching, request_of
 
 
 def test_a_file_is_told_when_it_has_been_quiet_and_once(tmp_path: Path) -> None:
@@ -38,3 +44,23 @@ def test_a_file_is_the_same_job_after_a_restart_and_another_when_it_changed(tmp_
     assert job() == first
     os.utime(path, (1, 1))
     assert job() != first
+
+
+@pytest.mark.parametrize(("reason", "tries"), [("DISK_FULL", 3), ("BAD_VIDEO", 1), ("", 1)])
+def test_what_found_no_room_is_tried_again_after_a_restart_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str, tries: int
+) -> None:
+    monkeypatch.setattr(watching, "AGAIN", 0.0)
+    (tmp_path / "videos").mkdir()
+    write_video(tmp_path / "videos" / "a.mp4", regular(1, 5))
+    tried = 0
+    with closing(Queue(tmp_path, "c", 100)) as queue:
+        for looks in (2, 1):
+            watcher = Watching([str(tmp_path / "videos")], queue, lambda: None)
+            watcher._folders = Folders([tmp_path / "videos"], quiet=0.0)
+            for _ in range(looks):
+                watcher.look()
+                for task in queue.take(10):
+                    tried += 1
+                    queue.end(task, Outcome(error="no room" if reason else "", reason=reason))
+    assert tried == tries

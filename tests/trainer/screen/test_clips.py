@@ -80,3 +80,13 @@ def test_what_is_spoken_in_a_clip_is_heard(tmp_path: Path) -> None:
     assert found.language == "en"
     [line] = [line for line in found.said if "Goddard Space Flight Center" in line.text]
     assert [line.start, line.end] == pytest.approx([8.35, 12.47], abs=1)
+
+
+def test_a_name_that_is_told_is_heard_in_speech_and_another_is_not(tmp_path: Path) -> None:
+    clip = without_subtitles(NASA, tmp_path / "nasa.mp4")
+    for terms, name in (((), "Web"), (("Webb", "Hubble"), "Webb")):
+        recogniser = Recogniser("moonshine", terms=terms)
+        transcribe_all(tmp_path / "c", survey([clip]).found, recogniser, lambda *_: None)
+        said = " ".join(line.text for line in kept(tmp_path, clip).said)
+        assert f"segment of the {name} Space Telescope" in said
+        assert "Hubble" not in said

@@ -32,8 +32,9 @@ def measure(out: Path, videos: int, seed: int, minutes: float, spoken: bool = Fa
     it expects the names of the world's people, as an archive knows those of a cast.
     """
     steps = Steps(out / "steps")
-    out.mkdir(parents=True, exist_ok=True)
-    _terms(out).write_text("\n".join(PERSONS), encoding="utf-8")
+    if spoken:
+        out.mkdir(parents=True, exist_ok=True)
+        _terms(out).write_text("\n".join(PERSONS), encoding="utf-8")
     before: tuple[str, ...] = ()
     for name, command in prepared(out, videos, seed, minutes, spoken):
         steps.run(name, command, after=before)

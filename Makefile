@@ -13,7 +13,7 @@ BUF := $(CACHES) npx --yes @bufbuild/buf@1.75.0
 # Kept bytecode: a test run starts Python some hundred times, and each would compile the same modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install protos page docs-api docs-images node demo serve test nightly fuzz fuzz-files check check-deploy deploy-k8s audit chaos crash bench gpu quality clean
+.PHONY: help install protos page docs-api docs-images node demo serve test timm nightly fuzz fuzz-files check check-deploy deploy-k8s audit chaos crash bench gpu quality clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -58,6 +58,15 @@ test: install  ## Run the tests, three workers on two cores; TESTS="-p randomly 
 
 nightly: install  ## Test with a corpus of the published size: ten minutes, 25 GB.
 	$(BIN)/python -m pytest -m nightly -s tests
+
+# Beside the environment: transformers takes torchvision wherever it is, whatever torch it was built for.
+build/timm: pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt --target $@ --upgrade --no-deps torchvision timm \
+		open_clip_torch ftfy wcwidth
+	@touch $@
+
+timm: install build/timm  ## Test the encoders whose towers are timm's or open_clip's.
+	PYTHONPATH=build/timm $(BIN)/python -m pytest -p tests.torchvision_ops tests/workers/ranker/encoder
 
 fuzz: install  ## Fuzz every method of a service; REQUESTS=n SEED=s; ends with a line of JSON.
 	$(BIN)/python -m tests.system.fuzz_run --requests $(or $(REQUESTS),200000) --seed $(or $(SEED),1)

@@ -18,7 +18,7 @@ from tests import numeric
 from tests.system.clipped import VIDEOS, World, indexed, refused, same, spr, unit, write
 from tests.system.service import running, write_topology
 from tests.workers.ranker.factories import TEXTS, WIDTH
-from tests.workers.ranker.families import PROJECTED
+from tests.workers.ranker.family_parts import PROJECTED
 from trainer.collection.annotations import JudgedMoment, JudgedQuery, save_corpus, save_queries
 from trainer.collection.naming import give_name
 from trainer.collection.places import features_directory

@@ -74,6 +74,7 @@ def _extras() -> Findings:
         ("remote", "s3fs", "stores and videos behind URLs"),
         ("wandb", "wandb", "training logs in it"),
         ("open-clip", "open-clip-torch", "encoders in open_clip's layout"),
+        ("timm", "timm", "PE-AV as --clip-encoder"),
     ):
         found = version_of(name)
         lacks = f'not installed; for {use}: pip install "spr-engine[{extra}]"'

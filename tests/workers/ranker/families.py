@@ -8,20 +8,22 @@ from typing import Any
 import torch
 from tokenizers import pre_tokenizers
 
-from tests.workers.ranker.encoders import LONGEST, TEXTS, gemma, tiny_siglip
+from tests.workers.ranker import pe_av
+from tests.workers.ranker.encoders import LONGEST, gemma, tiny_siglip
 from tests.workers.ranker.factories import tiny_clip
-
-SIDE, WIDTH, PROJECTED, PATCHES, CLIP_FRAMES = 16, 32, 24, 9, 8
-_SIZES: dict[str, Any] = {
-    "hidden_size": WIDTH,
-    "intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-}
-_VISION: dict[str, Any] = {**_SIZES, "image_size": SIDE, "patch_size": 8}
-_WORDS = sorted({word for text in TEXTS for word in text.split()})
-CHINESE = "红球一个人"
-_LETTERS = [*"abcdefghijklmnopqrstuvwxyz"]
+from tests.workers.ranker.family_parts import (
+    CHINESE,
+    CLIP_FRAMES,
+    LETTERS,
+    PATCHES,
+    PROJECTED,
+    SIDE,
+    SIZES,
+    VISION,
+    WIDTH,
+    WORDS,
+    text_part,
+)
 
 
 def make(family: str, folder: Path) -> Path:
@@ -52,24 +54,9 @@ def _square(kind: str, **options: Any) -> Any:
 def _xlm_roberta() -> Any:
     from transformers import XLMRobertaTokenizer
 
-    pieces = ["▁", *("▁" + word for word in _WORDS), *_LETTERS, *CHINESE]
+    pieces = ["▁", *("▁" + word for word in WORDS), *LETTERS, *CHINESE]
     marks = [(mark, 0.0) for mark in ("<s>", "<pad>", "</s>", "<unk>")]
     return XLMRobertaTokenizer(vocab=[*marks, *((piece, -2.0) for piece in pieces), ("<mask>", 0.0)])
-
-
-def _marks(tokenizer: Any) -> dict[str, Any]:
-    names = ("bos", "eos", "pad")
-    return {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in names}
-
-
-def _text(tokenizer: Any, **options: Any) -> dict[str, Any]:
-    return {
-        **_SIZES,
-        **_marks(tokenizer),
-        "vocab_size": len(tokenizer),
-        "max_position_embeddings": LONGEST,
-        **options,
-    }
 
 
 def _siglip2(folder: Path) -> Path:
@@ -78,8 +65,8 @@ def _siglip2(folder: Path) -> Path:
     from transformers.models.siglip2.modeling_siglip2 import Siglip2Model
 
     tokenizer = gemma("Siglip2Tokenizer")
-    vision = {**_SIZES, "patch_size": 8, "num_patches": PATCHES}
-    model = Siglip2Model(Siglip2Config(text_config=_text(tokenizer), vision_config=vision))
+    vision = {**SIZES, "patch_size": 8, "num_patches": PATCHES}
+    model = Siglip2Model(Siglip2Config(text_config=text_part(tokenizer), vision_config=vision))
     processor = Siglip2ImageProcessorPil(patch_size=8, max_num_patches=PATCHES)
     return _saved(folder, model, tokenizer, processor)
 
@@ -90,7 +77,7 @@ def _metaclip(folder: Path) -> Path:
 
     tokenizer = _xlm_roberta()
     assert tokenizer.eos_token_id == 2  # as published, where CLIP of that number pools elsewhere
-    config = MetaClip2Config(text_config=_text(tokenizer), vision_config=_VISION, projection_dim=PROJECTED)
+    config = MetaClip2Config(text_config=text_part(tokenizer), vision_config=VISION, projection_dim=PROJECTED)
     return _saved(folder, MetaClip2Model(config), tokenizer, _square("clip"))
 
 
@@ -100,17 +87,17 @@ def _chinese(folder: Path) -> Path:
     from transformers.models.chinese_clip.modeling_chinese_clip import ChineseCLIPModel
 
     marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    endings = [f"##{letter}" for letter in _LETTERS]
+    endings = [f"##{letter}" for letter in LETTERS]
     words = [
         *marks,
-        *_WORDS,
-        *(letter for letter in _LETTERS if letter not in _WORDS),
+        *WORDS,
+        *(letter for letter in LETTERS if letter not in WORDS),
         *endings,
         *"红球一个人",
     ]
     tokenizer = BertTokenizer(vocab={word: row for row, word in enumerate(words)})
-    text = {**_text(tokenizer), "bos_token_id": 0, "eos_token_id": None}
-    config = ChineseCLIPConfig(text_config=text, vision_config=_VISION, projection_dim=PROJECTED)
+    text = {**text_part(tokenizer), "bos_token_id": 0, "eos_token_id": None}
+    config = ChineseCLIPConfig(text_config=text, vision_config=VISION, projection_dim=PROJECTED)
     return _saved(folder, ChineseCLIPModel(config), tokenizer, _square("chinese"))
 
 
@@ -119,8 +106,8 @@ def _altclip(folder: Path) -> Path:
     from transformers.models.altclip.modeling_altclip import AltCLIPModel
 
     tokenizer = _xlm_roberta()
-    text = _text(tokenizer, project_dim=20, max_position_embeddings=LONGEST + 2)
-    config = AltCLIPConfig(text_config=text, vision_config=_VISION, projection_dim=PROJECTED)
+    text = text_part(tokenizer, project_dim=20, max_position_embeddings=LONGEST + 2)
+    config = AltCLIPConfig(text_config=text, vision_config=VISION, projection_dim=PROJECTED)
     return _saved(folder, AltCLIPModel(config), tokenizer, _square("clip"))
 
 
@@ -130,9 +117,9 @@ def _aimv2(folder: Path) -> Path:
     from transformers.models.aimv2.modeling_aimv2 import Aimv2Model
 
     tokenizer = CLIPTokenizer.from_pretrained(tiny_clip(folder / "clip"))
-    text = {**_SIZES, "vocab_size": len(tokenizer), "max_position_embeddings": LONGEST}
+    text = {**SIZES, "vocab_size": len(tokenizer), "max_position_embeddings": LONGEST}
     text["eos_token_id"] = tokenizer.eos_token_id
-    config = Aimv2Config(text_config=text, vision_config=_VISION, projection_dim=PROJECTED)
+    config = Aimv2Config(text_config=text, vision_config=VISION, projection_dim=PROJECTED)
     return _saved(folder, Aimv2Model(config), tokenizer, _square("clip"))
 
 
@@ -143,10 +130,10 @@ def _xclip(folder: Path) -> Path:
 
     tokenizer = CLIPTokenizer.from_pretrained(tiny_clip(folder / "clip"))
     mit = {"mit_hidden_size": PROJECTED, "mit_intermediate_size": 32, "mit_num_attention_heads": 2}
-    vision = {**_VISION, **mit, "num_frames": CLIP_FRAMES, "mit_num_hidden_layers": 1}
+    vision = {**VISION, **mit, "num_frames": CLIP_FRAMES, "mit_num_hidden_layers": 1}
     prompts = {"prompt_layers": 1, "prompt_num_attention_heads": 2}
     config = XCLIPConfig(
-        text_config=_text(tokenizer), vision_config=vision, projection_dim=PROJECTED, **prompts
+        text_config=text_part(tokenizer), vision_config=vision, projection_dim=PROJECTED, **prompts
     )
     return _saved(folder, XCLIPModel(config), tokenizer, _square("clip"))
 
@@ -156,15 +143,15 @@ def _videoprism(folder: Path) -> Path:
     from transformers.models.videoprism.modeling_videoprism import VideoPrismClipModel
     from transformers.models.videoprism.tokenization_videoprism import VideoPrismTokenizer
 
-    pieces = ["▁", *("▁" + word for word in _WORDS), *_LETTERS]
+    pieces = ["▁", *("▁" + word for word in WORDS), *LETTERS]
     marks = [(mark, 0.0) for mark in ("<pad>", "</s>", "<unk>")]
     extra = [(f"<extra_id_{row}>", 0.0) for row in range(99, -1, -1)]
     tokenizer = VideoPrismTokenizer(vocab=[*marks, *((piece, -2.0) for piece in pieces), *extra])
     layers = {"num_spatial_layers": 1, "num_temporal_layers": 1, "num_auxiliary_layers": 1}
-    vision = {**_VISION, **layers, "tubelet_size": (1, 8, 8), "num_frames": CLIP_FRAMES}
+    vision = {**VISION, **layers, "tubelet_size": (1, 8, 8), "num_frames": CLIP_FRAMES}
     for name in ("patch_size", "num_hidden_layers"):
         vision.pop(name)
-    text = {**_text(tokenizer), "bos_token_id": None}
+    text = {**text_part(tokenizer), "bos_token_id": None}
     model = VideoPrismClipModel(VideoPrismConfig(text_config=text, vision_config=vision))
     return _without_processor(folder, model, tokenizer, "VideoPrismVideoProcessor")
 
@@ -183,7 +170,7 @@ def _qwen(folder: Path) -> Path:
         additional_special_tokens=[f"<|{mark}|>" for mark in marks],
     )
     ids = dict(zip(marks, tokenizer.convert_tokens_to_ids([f"<|{mark}|>" for mark in marks]), strict=True))
-    text = {**_SIZES, "vocab_size": len(tokenizer), "max_position_embeddings": 600, "head_dim": 16}
+    text = {**SIZES, "vocab_size": len(tokenizer), "max_position_embeddings": 600, "head_dim": 16}
     text |= {"num_key_value_heads": 1, "pad_token_id": ids["endoftext"]}
     text["rope_parameters"] = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2]}
     vision: dict[str, Any] = {"depth": 2, "hidden_size": WIDTH, "intermediate_size": 64, "num_heads": 2}
@@ -213,10 +200,10 @@ def _tips(folder: Path) -> Path:
     from transformers.models.tipsv2.modeling_tipsv2 import Tipsv2Model
     from transformers.models.tipsv2.tokenization_tipsv2 import Tipsv2Tokenizer
 
-    pieces = ["<pad>", "<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *_LETTERS]
+    pieces = ["<pad>", "<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *LETTERS]
     tokenizer = Tipsv2Tokenizer(vocab={piece: row for row, piece in enumerate(pieces)}, merges=[])
-    vision = {**_VISION, "mlp_ratio": 2}
-    config = Tipsv2Config(text_config=_text(tokenizer), vision_config=vision)
+    vision = {**VISION, "mlp_ratio": 2}
+    config = Tipsv2Config(text_config=text_part(tokenizer), vision_config=vision)
     return _without_processor(folder, Tipsv2Model(config), tokenizer, "Tipsv2ImageProcessor")
 
 
@@ -240,5 +227,7 @@ _MAKERS: dict[str, Callable[[Path], Path]] = {
     "tipsv2": _tips,
     "xclip": _xclip,
     "videoprism": _videoprism,
+    "pe_video": pe_av.video_model,
+    "pe_audio_video": pe_av.audio_video_model,
     "qwen3_vl": _qwen,
 }

@@ -11,10 +11,10 @@ import torch
 
 from engine import files
 from engine.errors import Mismatch, SprError, Unavailable
-from workers.ranker.encoder.files import model_files
+from workers.ranker.encoder.files import VIDEOS, model_files
 
 _POINTER = b"version https://git-lfs"
-_PICTURES = ("preprocessor_config.json", "processor_config.json")
+_PICTURES = ("preprocessor_config.json", "processor_config.json", VIDEOS)
 # Errors of the names that a model asks for; libraries give some none.
 _OF_FILES = {None, ENOENT, ENOTDIR, EISDIR}
 _MOST_HEADER = 100_000_000  # as safetensors has it

@@ -30,8 +30,8 @@ class Family:
     them where no text of a batch is padded. graph: whether text_graph has its layers, for int8. patches:
     pictures keep their aspect ratio and are cut into patches. frames: the key of the number of frames that a
     model of clips reads at once, "" for one of pictures. clip: how many of a clip one of pictures reads too,
-    0 for none. videos: what its frames are called. chat: prompted as chat_model says. processor: what the
-    image processor does that its file does not say.
+    0 for none. videos: what its frames are called. chat: prompted as chat_model says. timm: built as
+    pe_video_model says. processor: what the image processor does that its file does not say.
     """
 
     title: str
@@ -51,8 +51,14 @@ class Family:
     frames: str = ""
     clip: int = 0
     chat: bool = False
+    timm: bool = False
     videos: str = "pixel_values"
     processor: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def reads_videos(self) -> bool:
+        """Whether its pictures are a video processor's, with a file of its own."""
+        return bool(self.frames) and self.videos != "pixel_values"
 
     def dim_of(self, config: Any) -> int:
         """Width of pooled features."""
@@ -84,7 +90,12 @@ class Family:
     def image_processor(self, folder: Any) -> Any:
         """Read the image processor of a directory, with PIL's resizing whatever its file names."""
         kind = self._imported(self.pictures)
-        given, _ = kind.get_image_processor_dict(folder, local_files_only=True)
+        read = kind.get_image_processor_dict
+        if self.reads_videos:
+            from transformers.video_processing_utils import BaseVideoProcessor
+
+            read = BaseVideoProcessor.get_video_processor_dict
+        given, _ = read(folder, local_files_only=True)
         return kind.from_dict({**self.processor, **given})
 
     def _imported(self, name: str) -> Any:
@@ -96,6 +107,21 @@ class Family:
                 f"{self.title} is not in the transformers installed here: pip install -U transformers."
             ) from None
 
+
+# 512: the texts' length in its published code; ModernBERT's positions are 8,192. Its video processor needs
+# torchvision.
+_PE_AV = Family(
+    "PE-AV",
+    "pe_video.modeling_pe_video:PeVideoModel",
+    pictures=_SIGLIP_PIL,
+    dim="text_config.hidden_size",
+    longest=512,
+    pooling="first",
+    frames="vision_config.num_frames",
+    videos="pixel_values_videos",
+    timm=True,
+    processor={"resample": 2, "size": {"height": 336, "width": 336}},
+)
 
 FAMILIES: Mapping[str, Family] = {
     "clip": Family("CLIP", "clip.modeling_clip:CLIPModel", graph=True),
@@ -173,13 +199,11 @@ FAMILIES: Mapping[str, Family] = {
         chat=True,
         videos="pixel_values_videos",
     ),
+    "pe_video": _PE_AV,
+    "pe_audio_video": _PE_AV,
     # Not of transformers: a directory in open_clip's layout, read by open_clip_model.
     OPEN_CLIP: Family("an open_clip model", "", padding="full", fill=0),
 }
-
-
-# Known, but their classes in transformers (5.23) do not work: the methods are defined inside __init__.
-BROKEN: Mapping[str, str] = {"pe_audio_video": "PE-AV", "pe_video": "PE-AV"}
 
 
 def family_of(config: Any) -> Family:

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from engine import files
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
-from workers.ranker.encoder.families import BROKEN, FAMILIES, OPEN_CLIP
+from workers.ranker.encoder.families import FAMILIES, OPEN_CLIP
 
 # What a model directory is made of; weights are safetensors only, never pickle. A note beside it is no part.
 _WEIGHTS = "model*.safetensors"
@@ -24,6 +25,8 @@ _PARTS = (
     "model.safetensors.index.json",
     _WEIGHTS,
 )
+# What makes frames of a clip ready, for families that have one: read before preprocessor_config.json.
+VIDEOS = "video_preprocessor_config.json"
 OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 # Until only these counted, every text file in the directory did.
 _COUNTED_BEFORE = ("*.json", "*.txt", "*.model", _WEIGHTS)
@@ -38,7 +41,7 @@ _VOCABULARIES = (
 _REMEDY = "give a directory made by `spr train encoder` or saved by transformers, or a hub name"
 
 
-def resolve(name_or_dir: str, parts: Sequence[str] = _PARTS) -> Path:
+def resolve(name_or_dir: str, parts: Sequence[str] = (*_PARTS, VIDEOS)) -> Path:
     """Return the directory of a local model, or of the hub's model after fetching what is missing.
 
     parts: patterns of the files that are fetched.
@@ -61,7 +64,8 @@ def model_files(folder: Path) -> list[Path]:
     """Return the files of a directory that are the model."""
     # Some repositories hold both layouts; transformers' is the one that is read.
     layout = (OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS) if _is_open_clip(folder) else ()
-    return _matching(folder, (*_PARTS, *layout))
+    videos = (VIDEOS,) if (folder / VIDEOS).is_file() and _reads_videos(folder) else ()
+    return _matching(folder, (*_PARTS, *layout, *videos))
 
 
 def explain(folder: Path, wanted: str) -> str:
@@ -121,6 +125,29 @@ def _is_open_clip(folder: Path) -> bool:
     return (folder / OPEN_CLIP_CONFIG).is_file() and not (folder / "config.json").is_file()
 
 
+def pictures_file(folder: Path) -> Path:
+    """Return the file that says how a directory's pictures, or frames, are made ready: the first of three."""
+    videos = _reads_videos(folder)
+    nested = folder / "processor_config.json"
+    if ("video_processor" if videos else "image_processor") in _json(nested):
+        return nested
+    own = folder / VIDEOS
+    return own if videos and own.is_file() else folder / "preprocessor_config.json"
+
+
+def _reads_videos(folder: Path) -> bool:
+    kind = str(_json(folder / "config.json").get("model_type"))
+    return kind in FAMILIES and FAMILIES[kind].reads_videos
+
+
+def _json(file: Path) -> dict[str, Any]:
+    """Return what a file holds, nothing where it cannot be used: whoever loads the model tells."""
+    try:
+        return dict(files.read_json(file, dict))
+    except (files.BadJson, OSError):
+        return {}
+
+
 def model_type(folder: Path, clips: bool = True) -> str:
     """Return the family of a directory that holds a whole model; refuse any that FAMILIES lacks.
 
@@ -137,11 +164,6 @@ def model_type(folder: Path, clips: bool = True) -> str:
         kind = str(files.read_json(config, dict).get("model_type"))
     except files.BadJson as error:
         raise Mismatch(f"{config} is not a model's configuration: {error.why}; {_REMEDY}.") from error
-    if kind in BROKEN:
-        raise InvalidInput(
-            f"{folder} is {BROKEN[kind]}, whose model in transformers has no get_text_features and "
-            "get_video_features that can be called: take X-CLIP or VideoPrism."
-        )
     if not getattr(FAMILIES.get(kind), "model", ""):
         known = ", ".join(f"{family.title} ({name})" for name, family in FAMILIES.items())
         raise InvalidInput(f"{folder} is a model of type {kind!r}; encoders are of one of these: {known}.")

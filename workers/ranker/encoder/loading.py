@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from workers.ranker.encoder import damage
 from workers.ranker.encoder.chat_model import ChatModel
 from workers.ranker.encoder.families import FAMILIES, OPEN_CLIP
 from workers.ranker.encoder.image_transform import ImageTransform, transform_of
+from workers.ranker.encoder.pe_video_model import PeVideoModel, frames_of, read_pe_video
 
 # Of training alone, for similarities here are cosines; and of another task than pooling token states.
 _SPARE = ("logit_scale", "logit_bias", "temperature", "pooler.")
@@ -31,14 +33,20 @@ def load_parts(folder: Path, kind: str) -> tuple[Any, Any, ImageTransform]:
     model_class = family.model_class()
     local = {"local_files_only": True}
     with damage.refusing(folder):
-        model, report = model_class.from_pretrained(
+        read = partial(read_pe_video, model_class) if family.timm else model_class.from_pretrained
+        model, report = read(
             folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **local
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-        transform = transform_of(family.image_processor(folder), str(folder))
+        processor = family.image_processor(folder)
+        transform = transform_of(processor, str(folder))
         check_weights(model, report, folder)
         family.repair(model)
-        return ChatModel(model, tokenizer) if family.chat else model, tokenizer, transform
+        if family.chat:
+            model = ChatModel(model, tokenizer)
+        elif family.timm:
+            model = PeVideoModel(model, frames_of(processor, folder))
+        return model, tokenizer, transform
 
 
 def check_weights(model: Any, report: Mapping[str, Iterable[str]], folder: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import Mismatch
+from workers.ranker.encoder.files import pictures_file
 from workers.ranker.encoder.image_transform import PatchTransform
 
 if TYPE_CHECKING:
@@ -53,8 +54,9 @@ def _prove_pictures(encoder: Encoder, folder: Path) -> None:
         )
     if _same(*vectors):
         raise Mismatch(
-            f"{folder} gives two different pictures the same vector; the numbers in preprocessor_config.json "
-            "(rescale_factor, image_mean, image_std) are not the model's, or its weights are damaged."
+            f"{folder} gives two different pictures the same vector; the numbers in "
+            f"{pictures_file(folder).name} (rescale_factor, image_mean, image_std) are not the model's, or "
+            "its weights are damaged."
         )
 
 
@@ -63,7 +65,7 @@ def _prove_size(encoder: Encoder, folder: Path) -> None:
     found = encoder.transform.shape(*_PICTURE)
     if found != (side, side):
         raise Mismatch(
-            f"{folder}/preprocessor_config.json makes pictures of {found[0]}x{found[1]} pixels out of "
+            f"{pictures_file(folder)} makes pictures of {found[0]}x{found[1]} pixels out of "
             f"{_PICTURE[0]}x{_PICTURE[1]} and the vision tower reads {side}x{side}; set its size to that."
         )
 
@@ -73,7 +75,7 @@ def _prove_patches(encoder: Encoder, folder: Path) -> None:
     found = encoder.transform.patch if isinstance(encoder.transform, PatchTransform) else None
     if found != wanted:
         raise Mismatch(
-            f"{folder}/preprocessor_config.json cuts pictures into patches of {found} pixels and the vision "
+            f"{pictures_file(folder)} cuts pictures into patches of {found} pixels and the vision "
             f"tower reads those of {wanted}; set its patch_size to that."
         )
 

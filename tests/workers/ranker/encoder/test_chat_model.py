@@ -1,6 +1,5 @@
 """Qwen3-VL-Embedding: the published prompt around texts, pictures and clips, the state of its last token."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,11 +7,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from engine.errors import InvalidInput
 from tests import numeric
 from tests.workers.ranker.families import make
 from workers.ranker.encoder.encoder import Encoder
-from workers.ranker.encoder.files import model_type
 
 TEXTS = ["a red ball bounces twice", "two boxes", "a man and a dog"]
 SYSTEM = "<|im_start|>system\nRepresent the user's input.<|im_end|>\n<|im_start|>user\n"
@@ -84,10 +81,3 @@ def test_a_clip_is_pairs_of_frames_behind_their_seconds(encoder: Encoder) -> Non
         given = {"pixel_values_videos": part, "video_grid_thw": grid[row : row + 1]}
         numeric.close(found[row], states(encoder, prompt, 2, **given)[-1])
     assert encoder.reads_clips
-
-
-def test_what_transformers_lacks_is_told(tmp_path: Path) -> None:
-    for kind in ("pe_audio_video", "pe_video"):
-        (tmp_path / "config.json").write_text(f'{{"model_type": "{kind}"}}')
-        with pytest.raises(InvalidInput, match=r"is PE-AV, .* has no get_text_features"):
-            model_type(tmp_path)

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Mismatch
 from tests import numeric
-from tests.workers.ranker.families import CHINESE, CLIP_FRAMES, PATCHES, make
+from tests.workers.ranker import pe_av
+from tests.workers.ranker.families import make
+from tests.workers.ranker.family_parts import CHINESE, CLIP_FRAMES, PATCHES
 from workers.ranker.encoder.encoder import Encoder
 from workers.ranker.encoder.families import FAMILIES, Family
+from workers.ranker.encoder.files import pictures_file
 from workers.ranker.encoder.text_graph import LEVELS, build
 from workers.ranker.encoder.text_precision import SENTENCES, agreement, prepared
 from workers.ranker.encoder.text_tower import TextTower, parts_of
@@ -36,6 +39,8 @@ CLIPS = [name for name, family in FAMILIES.items() if family.frames]
 def encoders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Encoder]:
     @cache
     def loaded(family: str) -> Encoder:
+        if FAMILIES[family].timm:
+            pe_av.skip_without_timm()
         folder = make(family, tmp_path_factory.mktemp(family))
         return Encoder.load(str(folder), "cpu", clips=True)
 
@@ -63,6 +68,8 @@ def frames(height: int = 30, width: int = 44, count: int = 5) -> NDArray[np.uint
 
 def published(encoder: Encoder) -> Callable[[str], tuple[Any, int]]:
     """Return what asks the family's own classes for one text alone: features, and how many tokens."""
+    if encoder.family.timm:
+        return partial(pe_av.text_features, encoder.name)
     from transformers import AutoModel, AutoTokenizer
 
     # Eager: with another attention AIMv2's texts are not causal where none is padded; see Family.causal.
@@ -85,6 +92,18 @@ def published(encoder: Encoder) -> Callable[[str], tuple[Any, int]]:
         return out, int(inputs["attention_mask"].sum())
 
     return read
+
+
+def published_clips(encoder: Encoder, videos: torch.Tensor) -> torch.Tensor:
+    """Return what the family's own classes make of clips, (n, dim)."""
+    from transformers import AutoModel
+
+    if encoder.family.timm:
+        return pe_av.video_features(encoder.name, videos)
+    model = AutoModel.from_pretrained(encoder.name, attn_implementation="eager").eval()
+    with torch.inference_mode():
+        found: torch.Tensor = model.get_video_features(**{encoder.family.videos: videos}).pooler_output
+    return found
 
 
 def test_texts_are_read_as_the_familys_own_classes_do(encoder: Encoder) -> None:
@@ -116,14 +135,9 @@ def test_pictures_are_read_as_the_familys_own_classes_do(pictured: Encoder) -> N
 
 
 def test_clips_are_read_as_the_familys_own_classes_do(clipped: Encoder) -> None:
-    from transformers import AutoModel
-
     clips = frames(30, 44, 3 * CLIP_FRAMES).reshape(3, CLIP_FRAMES, 30, 44, 3)
-    model = AutoModel.from_pretrained(clipped.name, attn_implementation="eager").eval()
     pixels = clipped.transform(clips.reshape(-1, 30, 44, 3), torch.device("cpu"), torch.float32)
-    with torch.inference_mode():
-        videos = pixels.view(3, CLIP_FRAMES, 3, 16, 16)
-        wanted = model.get_video_features(**{clipped.family.videos: videos}).pooler_output
+    wanted = published_clips(clipped, pixels.view(3, CLIP_FRAMES, 3, 16, 16))
     found = clipped.clips(clips)
     assert found.shape == (3, clipped.dim)
     assert found.dtype == np.float32
@@ -201,10 +215,10 @@ def test_the_8_bit_text_tower_says_the_same_or_is_refused(encoder: Encoder, tmp_
 
 def test_another_size_of_pictures_is_refused(encoder: Encoder, tmp_path: Path) -> None:
     copy = shutil.copytree(encoder.name, tmp_path / "copy")
-    file = copy / "preprocessor_config.json"
+    file = pictures_file(copy)
     other = {"size": {"height": 24, "width": 24}, "do_center_crop": False, "patch_size": 4}
     file.write_text(json.dumps({**json.loads(file.read_text()), **other}))
-    with pytest.raises(Mismatch, match="vision tower reads"):
+    with pytest.raises(Mismatch, match=rf"{file.name} .*vision tower reads"):
         Encoder.load(str(copy), "cpu", clips=True)
 
 

@@ -39,10 +39,12 @@ class Ends(search_service_pb2_grpc.SearchServiceServicer):
 
 
 @contextmanager
-def ending(code: grpc.StatusCode, refusal: errors.SprError | None = None) -> Iterator[tuple[Ends, str]]:
+def ending(
+    code: grpc.StatusCode, refusal: errors.SprError | None = None, address: str = "127.0.0.1:0"
+) -> Iterator[tuple[Ends, str]]:
     server, servicer = grpc.server(ThreadPoolExecutor(2)), Ends(code, refusal)  # type: ignore[abstract]
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(address)
     server.start()
     yield servicer, f"127.0.0.1:{port}"
     server.stop(None).wait()
@@ -131,6 +133,60 @@ def test_a_client_that_is_always_refused_adds_a_tenth_of_retries_to_its_load() -
                 attempts.delay(error)
                 retried += 1
     assert 100 <= retried <= 115
+
+
+@pytest.mark.parametrize("sync", [True, False], ids=["Client", "AsyncClient"])
+def test_a_coordinator_that_is_started_again_after_an_answer_loses_no_search(
+    sync: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(contextlib.ExitStack())
+        _, address = first.enter_context(ending(grpc.StatusCode.CANCELLED))
+
+        def start(delay: float) -> None:
+            server, _ = stack.enter_context(ending(grpc.StatusCode.CANCELLED, address=address))
+            server.calls = 1
+
+        async def start_soon(delay: float) -> None:
+            start(delay)
+
+        async def search() -> None:
+            async with AsyncClient(address) as client:
+                await client.search(TEXT)
+                first.close()
+                monkeypatch.setattr("spr_client.aio.asyncio.sleep", start_soon)
+                await client.search(TEXT)
+
+        if not sync:
+            asyncio.run(search())
+            return
+        with Client(address) as client:
+            client.search(TEXT)
+            first.close()
+            monkeypatch.setattr("spr_client.client.time.sleep", start)
+            client.search(TEXT)
+
+
+def test_nobody_there_is_told_at_once_by_who_never_answered_and_after_a_call_in_vain() -> None:
+    away = spr_client.Unavailable("nobody", "UNAVAILABLE", retry_after=1.0)
+    client = Retries(2)
+
+    def waits() -> int:
+        attempts, count = client.attempts(None), 0
+        with contextlib.suppress(spr_client.Unavailable):
+            while True:
+                attempts.delay(away)
+                count += 1
+        return count
+
+    assert waits() == 0
+    client.attempts(None).answered(None)
+    assert (waits(), waits()) == (2, 0)
+    # Who is not there has no load: many at once are not held back by the budget.
+    client = Retries(2)
+    for _ in range(20):
+        client.attempts(None).answered(None)
+        assert waits() == 2
 
 
 def test_an_unknown_number_of_retries_is_refused() -> None:

@@ -56,7 +56,7 @@ class Upstream:
                     )
                     async for message in call:
                         begun = True
-                        yield message
+                        yield attempts.answered(message)
                 return
             except SearchError as error:
                 if begun:

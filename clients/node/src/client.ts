@@ -124,6 +124,7 @@ export class Client {
       try {
         for await (const message of followed(stream, options.signal)) {
           begun = true;
+          attempts.answered();
           yield toResult(message.response!, message.stage === ProgressiveSearchResponse_Stage.STAGE_REFINED);
         }
         return;

@@ -3,6 +3,10 @@
  *
  * Jitter keeps those that were refused at once from coming back at once; the budget keeps retries from being
  * most of the load.
+ *
+ * Where nobody answers, a coordinator that answered before is being started again: it is asked again too, and
+ * outside the budget, for who is not there has no load. A client that was never answered, or whose last call
+ * waited in vain, is told at once.
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,6 +14,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { InvalidInput, Overloaded, SearchError, Unavailable } from "./errors.js";
 
 export const RETRIES = 3;
+/** Seconds, or up to twice that, until one that is started again is asked again. */
+const AWAY = 0.5;
 /** Retries in a row that a client may make, and how many a call adds. */
 const BURST = 10;
 const SHARE = 0.1;
@@ -17,6 +23,7 @@ const SHARE = 0.1;
 /** How often one client asks again. */
 export class Retries {
   #left = BURST;
+  #answered = false;
 
   /** retries: of one call; 0: never. */
   constructor(private readonly retries: number = RETRIES) {
@@ -38,7 +45,9 @@ export class Retries {
     const attempts = this.begin(timeout);
     for (;;) {
       try {
-        return await call(attempts.deadline);
+        const answer = await call(attempts.deadline);
+        attempts.answered();
+        return answer;
       } catch (error) {
         await attempts.wait(error, signal);
       }
@@ -46,20 +55,33 @@ export class Retries {
   }
 
   /** Begin a call of at most `timeout` seconds. */
-  begin(timeout: number): { deadline: Date | number; wait(error: unknown, signal?: AbortSignal): Promise<void> } {
+  begin(timeout: number): Attempts {
     this.#left = Math.min(BURST, this.#left + SHARE);
     const ends = Date.now() + timeout * 1000;
     let retries = this.retries;
     const wait = async (error: unknown, signal?: AbortSignal): Promise<void> => {
-      const told = asked(error);
+      const gone = error instanceof Unavailable && !error.refused;
+      const told = gone ? (this.#answered ? AWAY : undefined) : asked(error);
       const delay = (told ?? 0) * (1 + Math.random()) * 1000;
-      if (told === undefined || retries < 1 || Date.now() + delay >= ends || this.#left < 1) throw error;
+      if (told === undefined || retries < 1 || Date.now() + delay >= ends || (!gone && this.#left < 1)) {
+        if (gone) this.#answered = false;
+        throw error;
+      }
       retries -= 1;
-      this.#left -= 1;
+      if (!gone) this.#left -= 1;
       await sleep(delay, undefined, { signal });
     };
-    return { deadline: Number.isFinite(ends) ? new Date(ends) : Infinity, wait };
+    const answered = (): void => void (this.#answered = true);
+    return { deadline: Number.isFinite(ends) ? new Date(ends) : Infinity, wait, answered };
   }
+}
+
+/** The attempts of one call: `wait` before the next one, which throws the error where there is none. */
+export interface Attempts {
+  deadline: Date | number;
+  wait(error: unknown, signal?: AbortSignal): Promise<void>;
+  /** Note that an answer has come. */
+  answered(): void;
 }
 
 /** Return the seconds after which a server wants to be asked again; undefined where it does not. */

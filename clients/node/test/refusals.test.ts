@@ -11,6 +11,7 @@ import { Metadata, Server, ServerCredentials, status } from "@grpc/grpc-js";
 import { RetryInfo } from "../src/generated/google/rpc/error_details.js";
 import { Status } from "../src/generated/google/rpc/status.js";
 import { SearchResponse, SearchServiceService } from "../src/generated/spr/v1/search_service.js";
+import { Retries } from "../src/retrying.js";
 import { Client, InvalidInput, Overloaded, Unauthenticated, Unavailable } from "../src/index.js";
 
 const folder = process.env["SPR_TEST_ACCESS"] ?? "access";
@@ -87,6 +88,29 @@ test("a budget keeps retries from being most of the load", async () => {
   await assert.rejects(client.search("a", { timeout: 60 }), Overloaded);
   assert.equal(times.length, 11);
   client.close();
+});
+
+test("one that answered and is gone is asked again, one that never answered is not", async () => {
+  const away = new Unavailable("nobody", "UNAVAILABLE", "", 1);
+  const retries = new Retries(1);
+  let [calls, failing] = [0, 1];
+  const call = async (): Promise<string> => {
+    calls += 1;
+    if (failing-- > 0) throw away;
+    return "answer";
+  };
+  await assert.rejects(retries.run(60, call), Unavailable);
+  assert.equal(calls, 1);
+  assert.equal(await retries.run(60, call), "answer");
+  failing = 1;
+  assert.equal(await retries.run(60, call), "answer");
+  assert.equal(calls, 4);
+  // It has waited in vain: the next call does not.
+  failing = 3;
+  await assert.rejects(retries.run(60, call), Unavailable);
+  assert.equal(calls, 6);
+  await assert.rejects(retries.run(60, call), Unavailable);
+  assert.equal(calls, 7);
 });
 
 test("a token goes with every call, read again when its file changes", async () => {

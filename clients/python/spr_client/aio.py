@@ -136,7 +136,7 @@ class AsyncClient:
                     )
                     async for message in call:
                         begun = True
-                        yield translate.progress_from_pb(message)
+                        yield translate.progress_from_pb(attempts.answered(message))
                 return
             except errors.SearchError as error:
                 if begun:
@@ -202,7 +202,7 @@ class AsyncClient:
         while True:
             try:
                 with _failures(self._address):
-                    return await call(attempts.left())
+                    return attempts.answered(await call(attempts.left()))
             except errors.SearchError as error:
                 delay = attempts.delay(error)
             await asyncio.sleep(delay)

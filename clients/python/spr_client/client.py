@@ -148,7 +148,7 @@ class Client:
                         request, timeout=attempts.left(), metadata=self._metadata()
                     ):
                         begun = True
-                        yield translate.progress_from_pb(message)
+                        yield translate.progress_from_pb(attempts.answered(message))
                 return
             except errors.SearchError as error:
                 if begun:
@@ -214,7 +214,7 @@ class Client:
         while True:
             try:
                 with _failures(self._address):
-                    return call(attempts.left())
+                    return attempts.answered(call(attempts.left()))
             except errors.SearchError as error:
                 delay = attempts.delay(error)
             time.sleep(delay)

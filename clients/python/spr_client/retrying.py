@@ -2,16 +2,24 @@
 
 A coordinator that refuses (RESOURCE_EXHAUSTED, UNAVAILABLE) says after how many seconds to come back. Jitter
 keeps those it refused at once from coming back at once; the budget keeps retries from being most of the load.
+
+Where nobody answers, a coordinator that answered before is being started again: it is asked again too, and
+outside the budget, for who is not there has no load. A client that was never answered, or whose last call
+waited in vain, is told at once.
 """
 
+import math
 import random
 import threading
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from spr_client.errors import InvalidInput, Overloaded, SearchError, Unavailable
 
+Reply = TypeVar("Reply")
 RETRIES = 3
+AWAY = 0.5  # seconds, or up to twice that, until one that is started again is asked again
 BURST, SHARE = 10.0, 0.1  # retries in a row that a client may make, and how many a call adds
 
 
@@ -43,21 +51,21 @@ class Retries:
         if not isinstance(retries, int) or isinstance(retries, bool) or not 0 <= retries <= 100:
             message = f"retries is {str(retries)[:80]}; give a whole number from 0 (never) to 100"
             raise InvalidInput(message, "BAD_PARAMETER")
-        self._retries, self._budget = retries, Budget()
+        self._retries, self.budget = retries, Budget()
+        # Whether the last call that ended was answered, if only by a refusal.
+        self.answered = False
 
     def attempts(self, timeout: float | None, clock: Callable[[], float] = time.monotonic) -> "Attempts":
         """Begin a call of at most `timeout` seconds in all."""
-        self._budget.called()
-        return Attempts(self._retries, self._budget, timeout, clock)
+        self.budget.called()
+        return Attempts(self, self._retries, timeout, clock)
 
 
 class Attempts:
     """The attempts of one call."""
 
-    def __init__(
-        self, retries: int, budget: Budget, timeout: float | None, clock: Callable[[], float]
-    ) -> None:
-        self._retries, self._budget, self._clock = retries, budget, clock
+    def __init__(self, of: Retries, retries: int, timeout: float | None, clock: Callable[[], float]) -> None:
+        self._of, self._retries, self._clock = of, retries, clock
         self._ends = None if timeout is None else clock() + timeout
 
     def left(self) -> float | None:
@@ -66,13 +74,28 @@ class Attempts:
 
     def delay(self, error: SearchError) -> float:
         """Return the seconds to sleep before the next attempt; raise `error` where there is none."""
-        told = error.retry_after if isinstance(error, Overloaded | Unavailable) and error.refused else None
-        if told is None or not self._retries:
-            raise error
-        delay = told * (1 + random.random())
-        if self._ends is not None and self._clock() + delay >= self._ends:
-            raise error
-        if not self._budget.take():
+        told = self._told(error)
+        delay = told * (1 + random.random()) if told is not None and self._retries else math.inf
+        late = delay == math.inf or (self._ends is not None and self._clock() + delay >= self._ends)
+        if late or (error.refused and not self._of.budget.take()):
+            if _gone(error):
+                self._of.answered = False
             raise error
         self._retries -= 1
         return delay
+
+    def _told(self, error: SearchError) -> float | None:
+        """Return seconds until asking again is of use, None where it is not."""
+        if _gone(error):
+            return AWAY if self._of.answered else None
+        return error.retry_after if isinstance(error, Overloaded | Unavailable) else None
+
+    def answered(self, reply: Reply) -> Reply:
+        """Note that an answer has come, and return it."""
+        self._of.answered = True
+        return reply
+
+
+def _gone(error: SearchError) -> bool:
+    """Tell whether nobody answered."""
+    return isinstance(error, Unavailable) and not error.refused

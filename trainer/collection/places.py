@@ -65,6 +65,9 @@ def features_directory(collection: Path, encoder: str | None = None) -> Path:
     """
     made = {path.parent.name: path.parent for path in sorted((collection / "features").glob("*/store.json"))}
     if not made:
+        for lost in sorted((collection / "features").glob("*/journal.jsonl")):
+            message = f"{lost.parent / 'store.json'} is missing, and features of other files are there: "
+            raise Mismatch(message + "restore it from a backup, or remove its directory and ingest again.")
         raise NotFound(
             f"{collection} holds no features; make some with: "
             f"spr ingest VIDEOS --collection {argument(collection)}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from engine import parts, staging, versions
 from engine.entries import Version, refuse
 from engine.errors import InvalidInput, SprError
+from engine.files import refusal
 from engine.places import Directory, Place, open_place
 from engine.verification import verify
 from engine.version_lock import LOCKLESS, held, only_writer
@@ -120,9 +121,12 @@ class _Copy:
         """
         try:
             self._item(item)
-        except (OSError, SprError):
-            if item.lasting or item.path.exists():
-                raise
+        except (OSError, SprError) as error:
+            if not (item.lasting or item.path.exists()):
+                return
+            if isinstance(error, IsADirectoryError):
+                raise refusal(error, item.path) from None
+            raise
 
     def _item(self, item: Item) -> None:
         if not item.immutable:

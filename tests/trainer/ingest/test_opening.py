@@ -67,6 +67,15 @@ def test_an_ingest_of_nothing_leaves_no_store(tmp_path: Path) -> None:
         features_directory(tmp_path / "c")
 
 
+def test_a_store_that_has_lost_its_header_is_named(tmp_path: Path) -> None:
+    write_video(tmp_path / "videos" / "a.mp4", regular(1, 10))
+    run(tmp_path)
+    (header,) = (tmp_path / "c" / "features").glob("*/store.json")
+    header.unlink()
+    with pytest.raises(Mismatch, match=f"{header} is missing, .*: restore it"):
+        features_directory(tmp_path / "c")
+
+
 def test_a_store_of_nothing_does_not_count_and_others_are_told_apart(tmp_path: Path) -> None:
     write_video(tmp_path / "videos" / "a.mp4", regular(1, 10))
     run(tmp_path)

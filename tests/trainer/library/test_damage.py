@@ -44,9 +44,11 @@ def taken(path: Path) -> object:
     backup, other = path.with_name("backup"), path.with_name("other")
     for folder in (backup, other):
         shutil.rmtree(folder, ignore_errors=True)
+    lacking = [said.replace(str(path), str(other)) for said in verify(path)]
     snapshot(path, str(backup))
     restore(other, str(backup))
-    assert verify(other) == []
+    # A version can do without its quantizer: a migrated one may have none.
+    assert [said for said in verify(other) if said not in lacking] == []
     return found(other), ranked(other)
 
 
@@ -118,6 +120,7 @@ def told(path: Path, name: str, step: str, damage: str, right: object) -> str:
     (path / name).unlink()
     (path / name).write_bytes(whole)
     DAMAGES[damage](path / name, path)
+    harmed = (path / name).read_bytes() if (path / name).is_file() else b""
     try:
         result = STEPS[step](path)
     except SprError as error:
@@ -127,10 +130,12 @@ def told(path: Path, name: str, step: str, damage: str, right: object) -> str:
     except Exception:
         return traceback.format_exc(limit=-3)
     if step in WRITERS:
-        put_back(path / name, whole)
+        put_back(path / name, whole, harmed)
         if left := verify(path):
             return f"left {left}"
-        if (result, (found(path), features(path))) != right:
+        # Without CURRENT a build is a first one, of the default index.
+        first = (name, damage, step) == ("CURRENT", "missing", "build")
+        if (result, (found(path), features(path))) != right and not first:
             return "gives another answer"
     elif (result, None) != right:
         return "gives another answer"
@@ -139,12 +144,16 @@ def told(path: Path, name: str, step: str, damage: str, right: object) -> str:
     return "is not told of it" if step == "verify" and not same and not name.endswith(SPARE) else ""
 
 
-def put_back(path: Path, whole: bytes) -> None:
-    """Undo a damage, unless the file is gone with its directory, or was mended; what was appended stays."""
+def put_back(path: Path, whole: bytes, harmed: bytes) -> None:
+    """Undo a damage, unless the file is gone with its directory, or was mended; what was appended stays.
+
+    harmed: what the damage left of it, b"" for nothing. CURRENT is written anew by what makes a version.
+    """
     if path.is_dir():
         path.rmdir()
-    if path.parent.is_dir() and not path.name.startswith("journal."):
-        grown = path.read_bytes() if path.exists() else b""
+    grown = path.read_bytes() if path.exists() else b""
+    mended = path.name.startswith("journal.") or (path.name == versions.CURRENT and grown != harmed)
+    if path.parent.is_dir() and not mended:
         path.unlink(missing_ok=True)
         path.write_bytes(whole + grown[len(whole) :])
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnContext, SpawnProcess
 
 _QUIET = "ignore:resource_tracker:UserWarning"
 
@@ -24,11 +25,8 @@ def pool(
     """
     track()
     others = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _begin, (begin, given))
+    executor = ProcessPoolExecutor(count, _Context(), _begin, (begin, given))
     try:
-        with deaf_to_ctrl_c():
-            # It starts all of them.
-            executor.submit(_nothing)
         yield executor
     except BaseException:
         for child in set(multiprocessing.active_children()) - others:
@@ -61,6 +59,18 @@ def deaf_to_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+class _Process(SpawnProcess):
+    """One that is deaf to Ctrl-C, whenever it is started: a pool starts its processes as they are needed."""
+
+    def start(self) -> None:
+        with deaf_to_ctrl_c():
+            super().start()
+
+
+class _Context(SpawnContext):
+    Process = _Process
+
+
 def _begin(begin: Callable[..., object] | None, given: tuple[object, ...]) -> None:
     # They hold each other's ends of the pool's pipes, so none would see that nobody asks any more.
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -73,7 +83,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])
     os._exit(1)
-
-
-def _nothing() -> None:
-    """Do nothing."""

@@ -5,6 +5,10 @@ import multiprocessing.connection
 import os
 import select
 import signal
+import subprocess
+import sys
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -40,7 +44,21 @@ def test_its_processes_end_with_the_one_that_began_them(tmp_path: Path, ending: 
         ready, _, _ = select.select([handle], [], [], 60)
         os.close(handle)
         assert ready, "it waits for work that nobody gives it"
-    assert "leaked" not in log.read_text()
+
+
+KILLED = """
+import os, signal
+from trainer.pools import pool
+with pool(1) as processes:
+    processes.submit(os.getpid).result()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_tidies_up_after_a_killed_one_says_nothing() -> None:
+    # In a process of no other: what tidies up is begun by the first that needs it.
+    found = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, check=False, timeout=300)
+    assert (found.returncode, found.stdout, found.stderr) == (-signal.SIGKILL, b"", b"")
 
 
 def fail() -> None:
@@ -56,6 +74,20 @@ def test_an_error_ends_them_and_is_raised() -> None:
     for child in set(multiprocessing.active_children()) - others:
         # The pool's own thread may be the one that learns how it ended.
         assert multiprocessing.connection.wait([child.sentinel], 60), "it waits for work that nobody gives it"
+
+
+def meet(all_there: Barrier, heeds: "SimpleQueue[bool]") -> None:
+    """Wait for the other processes, so that each is started, and tell whether Ctrl-C reaches this one."""
+    all_there.wait(60)
+    heeds.put(signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+
+def test_ctrl_c_is_left_to_the_one_that_began_them_by_each() -> None:
+    context = multiprocessing.get_context("spawn")
+    heeds: SimpleQueue[bool] = context.SimpleQueue()
+    with pool(2, meet, context.Barrier(2), heeds) as processes:
+        list(processes.map(pid, range(2)))
+    assert [heeds.get() for _ in range(2)] == [False, False]
 
 
 def test_what_it_is_given_is_called_first_in_each() -> None:

@@ -196,10 +196,11 @@ class TrainingRun:
 
         Before that a kill would take the whole training: nothing could go on from it.
         """
-        self.best = None
-        self._drop_other_bests()
+        # The state first: one whose best checkpoint is gone stands in the next training's way.
         for name in (STATE_FILE, LOCK_FILE):
             (self.directory / name).unlink(missing_ok=True)
+        self.best = None
+        self._drop_other_bests()
         shutil.move(self.directory, directory)
 
     def _check_state(self, step: int, state: Mapping[str, torch.Tensor]) -> None:

@@ -37,3 +37,32 @@ def test_no_step_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     home = collection / "models" / "projector"
     assert (home / "CURRENT").read_text().strip() == report.fingerprint
     assert sorted(path.name for path in home.iterdir()) == sorted(["CURRENT", report.fingerprint])
+
+
+@pytest.mark.parametrize("done", [0, 1, 2])
+def test_a_kill_while_the_record_is_left_stands_in_no_trainings_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: int
+) -> None:
+    collection = make_collection(tmp_path / "collection")
+    unlink, gone = Path.unlink, list[Path]()
+
+    def killed(path: Path, missing_ok: bool = False) -> None:
+        if len(gone) == done:
+            raise KeyboardInterrupt
+        unlink(path, missing_ok)
+        gone.append(path)
+
+    def left(run: TrainingRun, directory: Path) -> None:
+        with monkeypatch.context() as during:
+            during.setattr(Path, "unlink", killed)
+            leave(run, directory)
+
+    leave = TrainingRun.leave_record
+    with monkeypatch.context() as during:
+        during.setattr(TrainingRun, "leave_record", left)
+        with pytest.raises(KeyboardInterrupt):
+            train_projector(collection, SETTINGS, device="cpu")
+    assert len(gone) == done
+    report = train_projector(collection, SETTINGS, device="cpu")
+    home = collection / "models" / "projector"
+    assert sorted(path.name for path in home.iterdir()) == sorted(["CURRENT", report.fingerprint])

@@ -16,6 +16,7 @@ prints the message and exits with `exit_code`. A message is one sentence that na
 the remedy.
 """
 
+import errno
 import shlex
 
 import grpc
@@ -141,9 +142,14 @@ class WrongPort(SprError):
 
 
 def of_memory(error: BaseException) -> Unavailable | None:
-    """Return the refusal of an error that there is no memory, Python's or torch's; None of another."""
+    """Return the refusal of an error that there is no memory, whoever says so; None of another."""
     torchs = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
-    if not (isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and torchs)):
+    if not (
+        isinstance(error, MemoryError)
+        or (isinstance(error, RuntimeError) and torchs)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or (isinstance(error, ImportError) and "failed to map segment" in str(error))
+    ):
         return None
     return Unavailable(
         "this process can have no more memory: run it again where there is more, or beside less, or with a "

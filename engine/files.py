@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from engine.errors import InvalidInput, SprError, Unavailable
+from engine.errors import InvalidInput, SprError, Unavailable, of_memory
 from engine.partials import LONGEST_NAME, partial_of
 
 # Parsed JSON takes some ten times its size in memory.
@@ -190,9 +190,10 @@ def _read_text(path: Path, limit: int, encoding: Callable[[bytes], str] = lambda
 
 
 def of_disk(error: OSError, path: Path | None = None) -> SprError | None:
-    """Return `refusal` of a file's or disk's error; None of a socket's or a pipe's. path: see there."""
+    """Return the refusal of a file's, a disk's or memory's error; None of a socket's or a pipe's."""
     numbered = error.errno in (*_NO_ROOM, errno.EROFS, errno.EIO) or _WITHOUT_NUMBER.fullmatch(str(error))
-    return refusal(error, path) if error.filename is not None or numbered else None
+    disks = error.filename is not None or numbered
+    return of_memory(error) or (refusal(error, path) if disks else None)
 
 
 def as_os_error(error: Exception, path: Path) -> OSError | None:

@@ -64,7 +64,7 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
         listeners.check(topology, listens_of(part))
         with _observed(topology, role, part) as observed:
             serve(topology, observed)
-    except (SprError, OSError, MemoryError, RuntimeError) as error:
+    except Exception as error:
         refused = of_disk(error) if isinstance(error, OSError) else of_memory(error) or error
         if not isinstance(refused, SprError):
             raise

@@ -138,10 +138,12 @@ def test_the_first_word_of_a_name_finds_all_that_begin_with_it(
         (OSError(28, "No space left on device"), 4, "make room and run the same command again.\n"),
         (MemoryError(), 4, "where there is more, or beside less, or with a higher limit.\n"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 4, "a higher limit.\n"),
+        (OSError(12, "Cannot allocate memory"), 4, "with a higher limit.\n"),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), 4, "a higher limit.\n"),
         (click.BadParameter("no \x9b31m"), 2, "Error: Invalid value: no \\x9b31m\n"),
         (click.exceptions.Exit(1), 1, ""),
     ],
-    ids=["interrupt", "refusal", "file", "disk", "memory", "tensor", "usage", "exit"],
+    ids=["interrupt", "refusal", "file", "disk", "memory", "tensor", "mapping", "library", "usage", "exit"],
 )
 def test_what_ends_a_command_is_a_sentence_and_a_code(
     monkeypatch: pytest.MonkeyPatch,

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from errno import EISDIR, ENOENT, ENOTDIR
 from pathlib import Path
 
-import torch
-
 from engine import files
-from engine.errors import Mismatch, SprError, Unavailable
+from engine.errors import Mismatch, SprError, Unavailable, of_memory
 from workers.ranker.encoder.files import VIDEOS, model_files
 
 _POINTER = b"version https://git-lfs"
@@ -36,7 +34,7 @@ def refusing(folder: Path, pictures: bool = True) -> Iterator[None]:
 
 def _of_machine(folder: Path, error: Exception) -> SprError | None:
     """Return what is to be told of a failure of the machine, None for one of the files."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
+    if of_memory(error) or "allocate memory" in str(error):
         return Unavailable(f"{folder} does not fit into the memory that is free; free some and try again.")
     if isinstance(error, OSError) and error.errno not in _OF_FILES:
         return files.refusal(error)

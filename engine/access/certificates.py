@@ -21,13 +21,15 @@ _log = logging.getLogger("spr.access")
 Loaded = TypeVar("Loaded")
 SOON = timedelta(days=14)  # before its end a certificate is warned of
 _AGAIN = "`spr access certificates` makes it again"
+_ANEW = "move it and its key away: `spr access certificates` then makes another, and a certificate of it"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Certificates:
     """A process's certificate with its chain, its private key, and the authorities it trusts, all PEM.
 
-    path: of the certificate's file. ends: when the first of its chain does, its authority's among them.
+    path: of the file with the certificate of its chain that ends first, its authority's among them. ends:
+    when that does. remedy: what makes one that does not.
     """
 
     certificate: bytes
@@ -35,11 +37,12 @@ class Certificates:
     authority: bytes
     path: Path
     ends: datetime
+    remedy: str
 
     def warn_of_end(self) -> None:
         """Write a line of log if the certificate ends soon."""
         if self.ends - datetime.now(UTC) < SOON:
-            _log.warning("%s ends on %s; %s", self.path, f"{self.ends:%F}", _AGAIN)
+            _log.warning("%s ends on %s; %s", self.path, f"{self.ends:%F}", self.remedy)
 
     def channel_credentials(self) -> grpc.ChannelCredentials:
         """Return the credentials by which this process calls another of the service."""
@@ -90,24 +93,26 @@ def read(certificate: Path, key: Path, authority: Path, name: str = "") -> Certi
     chain = _loaded(certificate, pem[0], x509.load_pem_x509_certificates, "no certificate in PEM")
     trusted = _loaded(authority, pem[2], x509.load_pem_x509_certificates, "no certificate in PEM")
     own = _loaded(key, pem[1], lambda data: serialization.load_pem_private_key(data, None), "no private key")
-    leaf, now = chain[0], datetime.now(UTC)
+    leaf = chain[0]
     form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     if leaf.public_key().public_bytes(*form) != own.public_key().public_bytes(*form):
         raise InvalidInput(f"{key} is not the key of {certificate}; {_AGAIN}")
-    if not leaf.not_valid_before_utc <= now < leaf.not_valid_after_utc:
-        begins, ends = leaf.not_valid_before_utc, leaf.not_valid_after_utc
-        raise InvalidInput(f"{certificate} is valid from {begins:%F} to {ends:%F} only; {_AGAIN}")
     issuers = [one for one in trusted if _issued(chain[-1], one)]
     if not issuers:
         raise InvalidInput(f"{certificate} is not issued by an authority of {authority}; {_AGAIN}")
+    issuer = max(issuers, key=lambda one: one.not_valid_after_utc)
+    _check_time(authority, issuer, _ANEW)
+    _check_time(certificate, leaf, _AGAIN)
     if name and name not in names_of(leaf):
         there = ", ".join(names_of(leaf)) or "none"
         raise InvalidInput(
             f"{certificate} lacks the DNS name {name}, by which the service's processes know each other (it "
             f"has: {there}); {_AGAIN}, or set name in [access]"
         )
-    last = max(one.not_valid_after_utc for one in issuers)
-    return Certificates(*pem, certificate, min(last, *(one.not_valid_after_utc for one in chain)))
+    ends, last = min(one.not_valid_after_utc for one in chain), issuer.not_valid_after_utc
+    if last < ends:
+        return Certificates(*pem, authority, last, _ANEW)
+    return Certificates(*pem, certificate, ends, _AGAIN)
 
 
 def names_of(certificate: x509.Certificate) -> list[str]:
@@ -136,6 +141,12 @@ def _loaded(path: Path, data: bytes, load: Callable[[bytes], Loaded], fault: str
     except (ValueError, TypeError) as error:
         locked = " (it has a password; SPR reads keys without)" if isinstance(error, TypeError) else ""
         raise InvalidInput(f"{path} has {fault}{locked}; {_AGAIN}") from None
+
+
+def _check_time(path: Path, certificate: x509.Certificate, remedy: str) -> None:
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if not begins <= datetime.now(UTC) < ends:
+        raise InvalidInput(f"{path} is valid from {begins:%F} to {ends:%F} only; {remedy}")
 
 
 def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import shutil
 import ssl
 from pathlib import Path
@@ -115,6 +116,37 @@ def test_a_certificate_that_ends_soon_is_warned_of_once_a_day(
     start = certificates._today()
     asyncio.run(run())
     assert caplog.text.count("fleet.pem ends on") == 2
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [(3650, r"fleet\.pem ends on .*makes it again"), (12, r"authority\.pem ends on .*move it and its key")],
+)
+def test_the_file_that_ends_first_is_named_with_what_makes_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, days: int, said: str
+) -> None:
+    monkeypatch.setattr(making, "AUTHORITY_DAYS", days)
+    config = make(tmp_path).config()
+    making.make(tmp_path, [], 13)
+    certificates.kept(config).value.warn_of_end()
+    assert re.search(said, caplog.text)
+
+
+def test_an_authority_that_has_ended_is_named_and_not_said_to_be_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "AUTHORITY_DAYS", 0)
+    with monkeypatch.context() as unchecked:
+        unchecked.setattr(certificates, "_check_time", lambda *_: None)
+        config = make(tmp_path).config()
+    for use in (lambda: certificates.kept(config), lambda: making.make(tmp_path, [], 30)):
+        with pytest.raises(InvalidInput, match=r"authority\.pem is valid from .* only; move it and its key"):
+            use()
+    for name in (settings.AUTHORITY, making.AUTHORITY_KEY):
+        (tmp_path / name).unlink()
+    monkeypatch.undo()
+    making.make(tmp_path, [], 30)
+    assert certificates.kept(config).value.path == config.certificate
 
 
 def test_made_again_it_has_the_names_of_before_and_keys_are_the_owners_alone(config: AccessConfig) -> None:

@@ -4,8 +4,7 @@ In transformers (5.23) its model defines get_text_features and get_video_feature
 nobody can call them, so they are here, as its own forward computes them.
 """
 
-import contextlib
-import io
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -86,7 +85,7 @@ def read_pe_video(model_class: Any, folder: Path, **options: Any) -> tuple[Any, 
     if config.model_type == "pe_audio_video":
         # It holds the video model under a name, less the text tower, which all its models share.
         options |= {"config": config.video_config, "key_mapping": {r"^video_model\.(?!text_model\.)": ""}}
-    # The class prints a remark on its own docstring.
-    with contextlib.redirect_stdout(io.StringIO()):
-        model, report = model_class.from_pretrained(folder, **options)
+    # The class prints a remark on its own docstring. Stdout is not closed to it: others may speak meanwhile.
+    vars(import_module("transformers.utils.auto_docstring"))["print"] = lambda *_: None
+    model, report = model_class.from_pretrained(folder, **options)
     return model, report

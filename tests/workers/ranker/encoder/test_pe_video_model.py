@@ -2,7 +2,9 @@
 
 import json
 import sys
+import threading
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from tests.workers.ranker.families import make
 from tests.workers.ranker.family_parts import CLIP_FRAMES, SIDE
 from workers.ranker.encoder.encoder import VISION, Encoder
 from workers.ranker.encoder.files import VIDEOS, fingerprint_of, pictures_file
+from workers.ranker.encoder.pe_video_model import read_pe_video
 
 
 @pytest.fixture(params=["pe_video", "pe_audio_video"])
@@ -68,6 +71,21 @@ def test_loading_says_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -
     capfd.readouterr()
     load(folder)
     assert capfd.readouterr().out == ""
+
+
+def test_what_others_say_meanwhile_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def from_pretrained(folder: Path) -> tuple[None, None]:
+        other = threading.Thread(target=print, args=("ready",))
+        other.start()
+        other.join()
+        return None, None
+
+    monkeypatch.setitem(sys.modules, "timm", ModuleType("timm"))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "pe_video"}))
+    read_pe_video(SimpleNamespace(from_pretrained=from_pretrained), tmp_path)
+    assert capsys.readouterr().out == "ready\n"
 
 
 def test_what_to_install_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

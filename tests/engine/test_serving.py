@@ -5,12 +5,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 import pytest
 
-from engine import faults, logs, ports, servers
+from engine import config, faults, logs, ports, servers, serving
 from engine.errors import InvalidInput, Overloaded, SprError, Unavailable
 from spr.internal.v1 import encoder_service_pb2 as encoder_pb
 from spr.internal.v1 import encoder_service_pb2_grpc as encoder_grpc
@@ -167,3 +167,16 @@ def test_a_log_line_is_json_with_the_request_id() -> None:
     )
     assert "ValueError: why" in line["exception"]
     assert line["time"].endswith("Z")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_a_process_without_memory_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    def short(_: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(config, "read", short)
+    assert serving.main("ranker", lambda *_: None, ["--config", "topology.toml"]) == 4
+    said = json.loads(capsys.readouterr().out)
+    assert (said["ready"], said["exit_code"], "no more memory" in said["error"]) == (False, 4, True)

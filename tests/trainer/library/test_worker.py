@@ -59,6 +59,21 @@ def test_a_job_whose_end_cannot_be_noted_ends_when_there_is_room(
     queue.close()
 
 
+def test_a_job_without_memory_says_so(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(*_: object) -> list[Outcome]:
+        raise MemoryError
+
+    queue, work = Queue(memory, "c", 100), _Work()
+    monkeypatch.setattr(work, "do", short)
+    worker = Worker({memory: queue}, lambda: work)  # type: ignore[arg-type, return-value]
+    worker._work = work  # type: ignore[assignment]
+    queue.submit(SubmitJobRequest(delete=DeleteVideos(video_ids=["a"])))
+    assert worker._job()
+    [job] = queue.jobs()
+    assert (job.reason, "can have no more memory" in job.error) == ("NO_MEMORY", True)
+    queue.close()
+
+
 def test_it_begins_when_it_can_and_does_what_needs_no_model(
     memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,9 +14,11 @@ from tests import numeric
 from tests.workers.ranker import pe_av
 from tests.workers.ranker.families import make
 from tests.workers.ranker.family_parts import CLIP_FRAMES, SIDE
+from workers.ranker.encoder import files
 from workers.ranker.encoder.encoder import VISION, Encoder
+from workers.ranker.encoder.families import FAMILIES
 from workers.ranker.encoder.files import VIDEOS, fingerprint_of, pictures_file
-from workers.ranker.encoder.pe_video_model import read_pe_video
+from workers.ranker.encoder.pe_video_model import frames_of, read_pe_video
 
 
 @pytest.fixture(params=["pe_video", "pe_audio_video"])
@@ -105,3 +107,28 @@ def test_a_file_of_videos_counts_where_it_is_read(tmp_path: Path) -> None:
         without = fingerprint_of(tmp_path)
         (tmp_path / VIDEOS).write_text("{}")
         assert (fingerprint_of(tmp_path) != without) == counts
+
+
+def test_a_model_of_pictures_has_a_file_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "clip"}))
+    (tmp_path / VIDEOS).write_text("{}")
+    for part, name in (("video", "preprocessor_config.json"), ("image", "processor_config.json")):
+        (tmp_path / "processor_config.json").write_text(json.dumps({f"{part}_processor": {}}))
+        assert pictures_file(tmp_path) == tmp_path / name
+
+
+def test_what_its_file_does_not_say_is_as_its_own_processor_has_it(tmp_path: Path) -> None:
+    (tmp_path / VIDEOS).write_text("{}")
+    processor = FAMILIES["pe_video"].image_processor(tmp_path)
+    assert (int(processor.resample), dict(processor.size)) == (2, {"height": 336, "width": 336})
+    assert frames_of(processor, tmp_path) == 4
+
+
+def test_its_file_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_fetch", lambda _, parts: tmp_path / str(VIDEOS in parts))
+    assert files.resolve("publisher/model").name == "True"
+
+
+def test_a_text_is_cut_where_its_published_code_cuts_it() -> None:
+    about = SimpleNamespace(text_config=SimpleNamespace(max_position_embeddings=8192))
+    assert FAMILIES["pe_video"].longest_of(about) == 512

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -76,6 +77,22 @@ def test_what_cannot_be_noted_is_not_sent_again_at_once(
     sending._begin(kept)
     assert posts == [1, 1]
     assert sending.fault(kept, search) == (f"the webhook {said}" if said else "")
+
+
+def test_an_error_that_nobody_thought_of_does_not_end_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hooks, "LOOK", 0.0)
+    sending = hooks.Hooks([SimpleNamespace()], Hosts(None))  # type: ignore[list-item]
+    begun: list[Store] = []
+
+    def begin(store: Store) -> None:
+        begun.append(store)
+        if len(begun) == 1:
+            raise ValueError("nobody thought of this")
+        sending.stop(0)
+
+    monkeypatch.setattr(sending, "_begin", begin)
+    sending._run()
+    assert len(begun) == 2
 
 
 def test_what_no_sender_expects_holds_its_own_search_back_alone(

@@ -1,11 +1,13 @@
 """Watched folders: a file is told once, when it is complete."""
 
 import os
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from spr.v1.admin_service_pb2 import DeleteVideos, SubmitJobRequest
 from tests.trainer.ingest.factories import regular, write_video
 from trainer.library import watching
 from trainer.library.jobs import Queue
@@ -46,7 +48,7 @@ def test_a_file_is_the_same_job_after_a_restart_and_another_when_it_changed(tmp_
     assert job() != first
 
 
-@pytest.mark.parametrize(("reason", "tries"), [("DISK_FULL", 3), ("BAD_VIDEO", 1), ("", 1)])
+@pytest.mark.parametrize(("reason", "tries"), [("DISK_FULL", 3), ("NO_MEMORY", 3), ("BAD_VIDEO", 1), ("", 1)])
 def test_what_found_no_room_is_tried_again_after_a_restart_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str, tries: int
 ) -> None:
@@ -62,5 +64,50 @@ def test_what_found_no_room_is_tried_again_after_a_restart_too(
                 watcher.look()
                 for task in queue.take(10):
                     tried += 1
+                    # Or it would be begun again while it runs.
+                    assert not queue.jobs(task.id)[0].reason
                     queue.end(task, Outcome(error="no room" if reason else "", reason=reason))
     assert tried == tries
+
+
+def test_what_found_no_room_is_tried_once_in_a_while_and_after_all_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "videos").mkdir()
+    write_video(tmp_path / "videos" / "a.mp4", regular(1, 5))
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with closing(Queue(tmp_path, "c", 100)) as queue:
+        watcher = Watching([str(tmp_path / "videos")], queue, lambda: None)
+        watcher._folders = Folders([tmp_path / "videos"], quiet=0.0)
+
+        def tried() -> list[str]:
+            watcher.look()
+            tasks = queue.take(10)
+            for task in tasks:
+                queue.end(task, Outcome(error="no room", reason="DISK_FULL"))
+            return [task.kind for task in tasks]
+
+        assert [tried() for _ in range(4)] == [["add"], ["add"], [], []]
+        now += watching.AGAIN
+        queue.submit(SubmitJobRequest(request_id="other", delete=DeleteVideos(video_ids=["b"])))
+        assert [tried() for _ in range(3)] == [["delete"], ["add"], []]
+
+
+def test_an_error_that_nobody_thought_of_does_not_end_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "INTERVAL", 0.0)
+    with closing(Queue(tmp_path, "c", 100)) as queue:
+        watcher = Watching([], queue, lambda: None)
+        looks: list[int] = []
+
+        def look() -> None:
+            looks.append(1)
+            if len(looks) == 1:
+                raise ValueError("nobody thought of this")
+            watcher.stop()
+
+        monkeypatch.setattr(watcher, "look", look)
+        watcher._run()
+    assert len(looks) == 2

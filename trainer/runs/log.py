@@ -4,6 +4,7 @@ Resuming cuts the record back to the resumed step and writes the TensorBoard eve
 step appears twice anywhere.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -60,12 +61,13 @@ class MetricLog:
             os.fsync(self.file.fileno())
 
     def close(self) -> None:
-        """Close the record and its views."""
-        self.sync()
-        self.file.close()
-        self.board.close()
-        if self.wandb is not None:
-            self.wandb.finish()
+        """Close the record and its views, all of them where a disk is full."""
+        with contextlib.ExitStack() as views:
+            if self.wandb is not None:
+                views.callback(self.wandb.finish)
+            views.callback(self.board.close)
+            with disk_errors(self.path), self.file:
+                self.sync()
 
     def _show(self, row: Mapping[str, Any]) -> None:
         """Give one row to TensorBoard with the time it was measured."""

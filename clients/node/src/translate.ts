@@ -107,7 +107,7 @@ export function toFilter(filter: Filter): FilterMessage {
 function toQuery(query: string | Embedding): SearchRequest["query"] {
   if (typeof query === "string") return { $case: "text", value: query };
   const values = query?.vector;
-  if (!Array.isArray(values) && !ArrayBuffer.isView(values)) {
+  if (!Array.isArray(values) && (!ArrayBuffer.isView(values) || values instanceof DataView)) {
     throw bad("the query is neither a sentence nor an Embedding; give one of the two");
   }
   const numbers = Array.from<unknown>(values as ArrayLike<unknown>);

@@ -101,9 +101,10 @@ test("a vector may be a typed array", async () => {
   const [short, long] = [1, 3].map((size) => ({ vector: new Float32Array(size).fill(1), model }));
   await assert.rejects(client.search(short!, { timeout }), /has shape \[1\]/);
   await assert.rejects(client.search(long!, { timeout }), /has shape \[3\]/);
-  const odd = { vector: [0.5, 1n] as unknown as number[], model };
-  const [refused, answered] = await client.searchBatch([odd, text], { timeout });
+  const [odd, view] = [[0.5, 1n], new DataView(new ArrayBuffer(4))].map((vector) => ({ vector: vector as never, model }));
+  const [refused, other, answered] = await client.searchBatch([odd!, view!, text], { timeout });
   assert.ok(refused instanceof InvalidInput && /has a bigint at 1; give numbers/.test(refused.message));
+  assert.ok(other instanceof InvalidInput && /neither a sentence nor an Embedding/.test(other.message));
   assert.ok(answered && !(answered instanceof Error) && answered.moments.length);
 });
 

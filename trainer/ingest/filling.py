@@ -8,8 +8,8 @@ from functools import cached_property, partial
 from typing import Protocol
 
 from engine.cores import cores
-from engine.errors import InvalidInput, Unavailable
-from engine.files import fingerprint
+from engine.errors import InvalidInput
+from engine.files import fingerprint, refusal
 from trainer.ingest import media
 from trainer.ingest.beside import Sidecars
 from trainer.ingest.encoders import FrameEncoder
@@ -206,10 +206,7 @@ class Filling:
         except InvalidInput as error:
             self._summary.fail(job.path, BadVideo("unusable-features", str(error)))
         except OSError as error:
-            raise Unavailable(
-                f"{self._store.path} cannot be written ({error.strerror}); make room and run the same "
-                "command again, it goes on where it stopped"
-            ) from error
+            raise refusal(error, error.filename or self._store.path) from error
         self._end(encoding, job, True)
 
     def _end(self, encoding: Encoding, job: Job, settled: bool) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from engine.cores import cores
-from engine.errors import Unavailable
+from engine.files import refusal
 from trainer.ingest import media
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.transcripts import Transcripts
@@ -176,10 +176,7 @@ class Pass(Generic[E, O]):
         except BrokenExecutor:
             self.failed(task.path, "the process at it ended (is there enough memory?); run the command again")
         except OSError as error:
-            raise Unavailable(
-                f"{task.transcripts.folder} cannot be written ({error.strerror}); make room and run the same "
-                "command again, it goes on where it stopped"
-            ) from error
+            raise refusal(error, error.filename or task.transcripts.folder) from error
 
 
 Submit: TypeAlias = Callable[[int, Task], "Future[Any]"]

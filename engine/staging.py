@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine import parts
 from engine.errors import SprError, Unavailable
-from engine.files import make_folder, sync
+from engine.files import disk_errors, make_folder, sync
 from engine.partials import ENDING
 from engine.verification import verify
 
@@ -31,15 +31,16 @@ def staged(collection: Path) -> Iterator[Staging]:
     """Yield a new directory; on success it becomes the part of its id, on failure it is removed.
 
     Its files are read-only from then on. A part of the same id is kept if it is whole, else replaced: the id
-    is a hash of the content.
+    is a hash of the content. A disk's error that names no file names the directory.
     """
     home = collection / parts.PARTS
     make_folder(home)
     staging = Staging(home / f"{TEMPORARY}{os.getpid()}-{next(_numbers)}")
     try:
-        staging.path.mkdir()
-        yield staging
-        _publish(collection, staging)
+        with disk_errors(staging.path):
+            staging.path.mkdir()
+            yield staging
+            _publish(collection, staging)
     finally:
         shutil.rmtree(staging.path, ignore_errors=True)
 

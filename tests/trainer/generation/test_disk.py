@@ -15,6 +15,7 @@ import pytest
 from engine import parts, versions
 from engine.catalogue import PartCatalogue
 from engine.errors import InvalidInput, Unavailable
+from engine.staging import staged
 from tests.trainer.generation.built import FRAMES, collection, parts_there
 from tests.trainer.generation.test_contexts import with_ranker
 from tests.trainer.generation.test_models import make_projector
@@ -189,3 +190,9 @@ def test_a_training_on_a_full_disk_ends_in_a_sentence(
     assert said.endswith("cannot be written (File too large): make room and run the same command again.\n")
     assert said.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_is_named_where_no_file_of_it_is(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left") as told, staged(tmp_path):
+        raise OSError(28, "No space left on device")
+    assert "/parts/.building-" in told.value.filename

@@ -141,6 +141,18 @@ class WrongPort(SprError):
         super().__init__(message, reason)
 
 
+def of_machine(error: BaseException) -> Unavailable | None:
+    """Return the refusal of an error that is this machine's and no program's; None of another."""
+    if isinstance(error, RuntimeError) and "torchvision" in str(error):
+        # It is imported by transformers wherever it is installed, whoever wants it.
+        return Unavailable(
+            f"torchvision is made for another torch than the one that is installed ({error}): install the "
+            "torchvision of that torch, from where it came, or none: pip uninstall torchvision.",
+            "TORCHVISION_OF_ANOTHER_TORCH",
+        )
+    return of_memory(error)
+
+
 def of_memory(error: BaseException) -> Unavailable | None:
     """Return the refusal of an error that there is no memory, whoever says so; None of another."""
     torchs = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)

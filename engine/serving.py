@@ -38,7 +38,7 @@ from prometheus_client.metrics_core import Metric
 from engine import config, connections, control_pipe, exporter, logs, metrics, tracing
 from engine.access import listeners, opened
 from engine.admission import Admission
-from engine.errors import SprError, of_memory
+from engine.errors import SprError, of_machine
 from engine.files import of_disk
 from engine.servers import NOT_SERVING, SERVING, add_probes, aio_server, bind
 
@@ -65,7 +65,7 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
         with _observed(topology, role, part) as observed:
             serve(topology, observed)
     except Exception as error:
-        refused = of_disk(error) if isinstance(error, OSError) else of_memory(error) or error
+        refused = of_disk(error) if isinstance(error, OSError) else of_machine(error) or error
         if not isinstance(refused, SprError):
             raise
         announce(ready=False, role=role, error=str(refused), exit_code=refused.exit_code)

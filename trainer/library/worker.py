@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import versions
-from engine.errors import NotFound, SprError, Unavailable, of_memory
+from engine.errors import NotFound, SprError, Unavailable, of_machine
 from engine.files import of_disk
 from engine.version_lock import only_writer
 from trainer.library.jobs import Queue
@@ -189,7 +189,7 @@ def _writing(collection: Path, kind: str) -> Iterator[None]:
 
 
 def _failed(error: Exception) -> Outcome:
-    refused = of_disk(error) if isinstance(error, OSError) else of_memory(error) or error
+    refused = of_disk(error) if isinstance(error, OSError) else of_machine(error) or error
     if isinstance(refused, SprError):
         return Outcome(error=str(refused), reason=refused.reason)
     _log.error("a job failed", exc_info=error)

@@ -75,10 +75,10 @@ def main() -> None:
         _end("stopped by Ctrl-C.", INTERRUPTED)
     except Exception as error:
         # Imported late: gRPC comes with it, and `spr --help` is to be instant.
-        from engine.errors import SprError, of_memory
+        from engine.errors import SprError, of_machine
         from engine.files import of_disk
 
-        refused = of_disk(error) if isinstance(error, OSError) else of_memory(error) or error
+        refused = of_disk(error) if isinstance(error, OSError) else of_machine(error) or error
         if not isinstance(refused, SprError):
             raise
         _end(str(refused), refused.exit_code)

@@ -23,16 +23,15 @@ _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 def load_parts(folder: Path, kind: str) -> tuple[Any, Any, ImageTransform]:
     """Return (model, tokenizer, transform), importing only the classes of this kind."""
-    if kind == OPEN_CLIP:
-        from workers.ranker.encoder.open_clip_model import load_open_clip
-
-        return load_open_clip(folder)
-    from transformers import AutoTokenizer
-
-    family = FAMILIES[kind]
-    model_class = family.model_class()
-    local = {"local_files_only": True}
     with damage.refusing(folder):
+        if kind == OPEN_CLIP:
+            from workers.ranker.encoder.open_clip_model import load_open_clip
+
+            return load_open_clip(folder)
+        from transformers import AutoTokenizer
+
+        family, local = FAMILIES[kind], {"local_files_only": True}
+        model_class = family.model_class()
         read = partial(read_pe_video, model_class) if family.timm else model_class.from_pretrained
         model, report = read(
             folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **local

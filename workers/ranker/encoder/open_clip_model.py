@@ -66,7 +66,7 @@ def load_open_clip(folder: Path) -> tuple[OpenClipModel, Any, ImageTransform]:
     about = config["model_cfg"]
     try:
         import open_clip
-    except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision of another torch
+    except ImportError as error:
         raise Unavailable(
             f"{folder} is in open_clip's layout and open_clip cannot be imported ({error}): "
             "pip install 'spr-engine[open-clip]'."

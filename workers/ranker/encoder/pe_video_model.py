@@ -74,7 +74,7 @@ def read_pe_video(model_class: Any, folder: Path, **options: Any) -> tuple[Any, 
     """
     try:
         import timm  # noqa: F401
-    except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision of another torch
+    except ImportError as error:
         raise Unavailable(
             f"{folder} is PE-AV, whose vision tower is timm's, and timm cannot be imported ({error}): "
             "pip install 'spr-engine[timm]'."

@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from engine.errors import InvalidInput, Mismatch, SprError, Unavailable
 from tests.workers.ranker.factories import tiny_clip
 from workers.ranker.encoder.damage import refusing
 from workers.ranker.encoder.encoder import Encoder
+from workers.ranker.encoder.families import Family
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +142,14 @@ def test_a_machine_that_fails_is_no_fault_of_the_files(
 ) -> None:
     with pytest.raises(kind, match=why), refusing(clip):
         raise error
+
+
+def test_a_torchvision_of_another_torch_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tiny_clip(tmp_path)
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setattr(Family, "model_class", fail)
+    with pytest.raises(Unavailable, match=r"another torch than .*nms does not exist.*pip uninstall torchv"):
+        Encoder.load(str(folder), "cpu")

@@ -1,6 +1,7 @@
 """S3's protocol, spoken by a server in this process that can go and come back with all it holds."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,10 @@ def _server(port: int) -> Any:
     return server.ThreadedMotoServer("127.0.0.1", port, verbose=False)
 
 
+# All servers of a process hold the same buckets.
+_NUMBERS = itertools.count(1)
+
+
 class Store:
     """The server at one address. environment: what a process needs to find it."""
 
@@ -25,7 +30,6 @@ class Store:
         self._server = _server(0)
         self._server.start()
         _, self.port = self._server.get_host_and_port()
-        self._buckets = 0
         self.environment = {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
             "AWS_ACCESS_KEY_ID": "a-name",
@@ -35,8 +39,7 @@ class Store:
 
     def bucket(self) -> str:
         """Make a new bucket; return its name."""
-        self._buckets += 1
-        name = f"bucket-{self._buckets}"
+        name = f"bucket-{next(_NUMBERS)}"
         s3().mkdir(name)
         return name
 

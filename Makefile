@@ -56,7 +56,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 test: install  ## Run the tests, three workers on two cores; TESTS="-p randomly -k word" is handed on.
 	$(BIN)/python -m pytest $(PARALLEL) $(TESTS)
 
-nightly: install  ## Test with a corpus of the published size: ten minutes, 25 GB.
+nightly: install  ## Test what takes minutes, a corpus of the published size too: an hour or more, 25 GB.
 	$(BIN)/python -m pytest -m nightly -s tests
 
 # Beside the environment: transformers takes torchvision wherever it is, whatever torch it was built for.

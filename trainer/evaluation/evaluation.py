@@ -10,8 +10,9 @@ from engine.files import write_json
 from engine.proposals import ProposalRule
 from engine.texts import CHANNELS
 from engine.version_lock import held_as
-from trainer.collection.annotations import JudgedQuery, load_corpus, load_queries
+from trainer.collection.annotations import JudgedQuery, load_corpus
 from trainer.evaluation.chance import corpus_beside, corpus_of
+from trainer.evaluation.judged import load_judged
 from trainer.evaluation.matching import PROTOCOLS
 from trainer.evaluation.measures import Absent
 from trainer.evaluation.report import Report, report
@@ -96,11 +97,15 @@ def run_evaluation(config: EvalConfig) -> Evaluation:
     that answers others are noted instead.
     """
     truth = config.truth or truth_of(_given(config.run))
-    queries = load_queries(truth)[: config.limit]
+    # What can be refused is, before the answers are collected.
+    queries = load_judged(truth, config.limit)
+    corpus = load_corpus(config.corpus) if config.corpus else corpus_beside(truth)
     answered = _answered(config, queries)
     length = config.segment_length or answered.facts.get("segment_length", SEGMENT_LENGTH)
     facts = {**answered.facts, "segment_length": length}
-    corpus = load_corpus(config.corpus) if config.corpus else corpus_beside(truth)
+    if config.run_out:
+        about = {name: facts[name] for name in KEPT if name in facts}
+        save_run(config.run_out, answered.run, {"truth": truth_card(truth), **about})
     measured = report(
         answered.run,
         queries,
@@ -114,9 +119,6 @@ def run_evaluation(config: EvalConfig) -> Evaluation:
         seed=config.seed,
         existence=_existence(config),
     )
-    if config.run_out:
-        about = {name: facts[name] for name in KEPT if name in facts}
-        save_run(config.run_out, answered.run, {"truth": truth_card(truth), **about})
     measured = replace(measured, about=facts)
     _write(measured, config)
     if config.html:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine.errors import InvalidInput
 from engine.temporal import iou
-from trainer.collection.annotations import JudgedQuery
+from trainer.collection.annotations import JudgedQuery, load_queries
 
 Bools = NDArray[np.bool_]
 Doubles = NDArray[np.float64]
@@ -80,6 +81,18 @@ class Judgements:
 
 Rankings = Mapping[int, Ranking]
 Truth = Mapping[int, Judgements]
+
+
+def load_judged(path: Path, limit: int | None = None) -> list[JudgedQuery]:
+    """Read the first `limit` queries of a file to measure on; None for all.
+
+    Raises as `load_queries`, and InvalidInput where there is none or one of them is not judged.
+    """
+    queries = load_queries(path)[:limit]
+    if not queries:
+        raise InvalidInput(f"{path} holds no query; name a file of judged ones.")
+    truths(queries)
+    return queries
 
 
 def truths(queries: Iterable[JudgedQuery]) -> dict[int, Judgements]:

@@ -47,11 +47,11 @@ def command(collection: Path, truth: Path, precisions: tuple[float, ...], device
     """
     from engine.version_lock import held_as
     from spr_cli.output import print_json, print_table
-    from trainer.collection.annotations import load_queries
+    from trainer.evaluation.judged import load_judged
     from trainer.evaluation.offline import Offline
     from trainer.evaluation.standing import reached
 
-    queries = load_queries(truth)
+    queries = load_judged(truth)
     with held_as(collection) as version:
         found = reached(Offline.open(collection, version, device), queries, precisions)
     if as_json:

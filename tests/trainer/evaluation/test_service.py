@@ -31,8 +31,10 @@ class Answers(search_service_pb2_grpc.SearchServiceServicer):
     """Gives 130 moments in pages; the ranker has turned the list of proposals around."""
 
     total = 130
+    asked = 0
 
     def Search(self, request: search_pb.SearchRequest, context: Any) -> search_pb.SearchResponse:
+        Answers.asked += 1
         if "refused" in request.text:
             raise InvalidInput("this query is refused")
         first = int(request.page_token or 0)
@@ -151,3 +153,37 @@ def test_the_command_wants_one_kind_of_source(tmp_path: Path) -> None:
     result = CliRunner().invoke(command, ["--address", "localhost:1"])
     assert result.exit_code == 2
     assert "RUN.json TRUTH.json" in result.stderr
+
+
+UNJUDGED = [JudgedQuery(1, "a ball", (JudgedMoment(1, "v3", 14, 18, 900.0, "a ball", 1.0),))]
+
+
+@pytest.mark.parametrize(
+    ("queries", "corpus", "message"),
+    [
+        ([], {"v3": 900}, "holds no query"),
+        (UNJUDGED, {"v3": 900}, "has moments without relevance"),
+        (QUERIES, {"v3": -1}, "duration of 'v3' is -1"),
+    ],
+)
+def test_what_cannot_be_measured_is_told_before_a_query_is_asked(
+    address: str, tmp_path: Path, queries: list[JudgedQuery], corpus: dict[str, float], message: str
+) -> None:
+    truth = tmp_path / "test.json"
+    save_queries(truth, queries)
+    (tmp_path / "corpus_test.json").write_text(json.dumps(corpus))
+    before = Answers.asked
+    result = CliRunner().invoke(command, ["--address", address, "--truth", str(truth)])
+    assert isinstance(result.exception, InvalidInput)
+    assert message in str(result.exception)
+    assert Answers.asked == before
+
+
+def test_answers_are_kept_before_they_are_measured(address: str, tmp_path: Path) -> None:
+    truth, run = tmp_path / "test.json", tmp_path / "run.json"
+    save_queries(truth, QUERIES)
+    (tmp_path / "seg_anno").mkdir()
+    (tmp_path / "seg_anno" / "test_seg_4s.json").write_text("no JSON")
+    result = CliRunner().invoke(command, ["--address", address, "--truth", str(truth), "--run-out", str(run)])
+    assert isinstance(result.exception, InvalidInput)
+    assert load_run(run)["coarse"].keys() == {1}

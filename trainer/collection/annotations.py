@@ -18,10 +18,10 @@ from typing import Any
 from engine.errors import InvalidInput, NotFound
 from engine.files import read_json, write_json
 from engine.words import trimmed
+from trainer.collection.checks import check_duration, check_number, check_span
 
-_MOST = 1e300
-
-
+# Of an id: 18 digits, as run files have it, fit into 64 bits.
+_IDS = 10**18
 # How the slices of queries begin that what is said answers.
 _SAID = ("subtitle", "paraphrase", "second-language")
 
@@ -108,35 +108,6 @@ def load_corpus(path: Path) -> dict[str, float]:
     return {video: check_duration(value, f"{path}: duration of {video!r}") for video, value in corpus.items()}
 
 
-def check_duration(value: Any, where: str) -> float:
-    """Return a video's seconds; InvalidInput, beginning with `where`, for what is no positive number."""
-    if not _is_number(value) or value <= 0:
-        raise InvalidInput(f"{where} is {reprlib.repr(value)}; write a positive number of seconds.")
-    return float(value)
-
-
-def check_span(value: Any, where: str, *, empty: bool = False) -> tuple[float, float]:
-    """Return a moment's (start, end) in seconds; InvalidInput, beginning with `where`, for what is none.
-
-    empty: whether a moment may be without length.
-    """
-    if not isinstance(value, list | tuple) or len(value) != 2 or not all(map(_is_number, value)):
-        raise InvalidInput(f"{where} is {reprlib.repr(value)}; write [start, end] in finite seconds.")
-    start, end = float(value[0]), float(value[1])
-    if start < 0 or end < start or (end == start and not empty):
-        wrong = "starts before the video" if start < 0 else "is empty" if end == start else "is reversed"
-        raise InvalidInput(f"{where} {list(value)} {wrong}; write 0 <= start {'<=' if empty else '<'} end.")
-    return start, end
-
-
-def check_number(entry: dict[str, Any], key: str, where: str) -> float:
-    """Return the number under `key`; InvalidInput, beginning with `where`, for what is no finite one."""
-    value = entry.get(key)
-    if not _is_number(value):
-        raise InvalidInput(f"{where}: {key!r} is {reprlib.repr(value)}; write a finite number.")
-    return float(entry[key])
-
-
 def save_corpus(path: Path, durations: dict[str, float]) -> None:
     """Write `{video: duration in seconds}` atomically."""
     write_json(path, durations)
@@ -201,22 +172,17 @@ def _moment(value: Any, where: str) -> JudgedMoment:
         video=_text(value, "video_name", where),
         start=start,
         end=end,
-        duration=check_number(value, "duration", where),
+        duration=check_duration(value.get("duration"), f"{where}: 'duration'"),
         caption=_text(value, "caption", where),
         similarity=check_number(value, "similarity", where),
         relevance=relevance,
     )
 
 
-def _is_number(value: Any) -> bool:
-    # An int may have more digits than a float can hold.
-    return isinstance(value, int | float) and not isinstance(value, bool) and -_MOST < value < _MOST
-
-
 def _integer(entry: dict[str, Any], key: str, where: str) -> int:
     value = entry.get(key)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidInput(f"{where}: {key!r} is {value!r}; write an integer.")
+    if not isinstance(value, int) or isinstance(value, bool) or not -_IDS < value < _IDS:
+        raise InvalidInput(f"{where}: {key!r} is {reprlib.repr(value)}; write an integer of up to 18 digits.")
     return value
 
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from engine.errors import InvalidInput, NotFound
 from engine.files import read_json, sha256, write_json
-from trainer.collection.annotations import check_number, check_span
+from trainer.collection.checks import check_number, check_span
 from trainer.evaluation.judged import Ranking
 from trainer.formats.moments import load_predictions
 

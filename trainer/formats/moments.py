@@ -21,7 +21,8 @@ import numpy as np
 
 from engine.errors import InvalidInput
 from engine.files import MALFORMED
-from trainer.collection.annotations import JudgedQuery, check_duration, check_query, check_span
+from trainer.collection.annotations import JudgedQuery, check_query
+from trainer.collection.checks import check_duration, check_span
 from trainer.formats.lines import read_lines
 from trainer.formats.splits import write_split
 from workers.feature_store.store import FeatureStore

@@ -62,6 +62,9 @@ def test_averaged_grades_are_floats(tmp_path: Path) -> None:
         ({"relevance": 5}, r"relevance is 5\.0; grades go from 0 to 4"),
         ({"similarity": None}, r"'similarity' is None"),
         ({"duration": float("nan")}, r"'duration' is nan|NaN is no JSON number"),
+        ({"duration": 0}, "moment 0: 'duration' is 0; write a positive number of seconds"),
+        ({"timestamp": [0, 1e9]}, r"timestamp \[0, 1000000000\.0\] ends after 10,000,000 s"),
+        ({"pair_id": 10**18}, "'pair_id' is 10+; write an integer of up to 18 digits"),
         ({"pair_id": "x"}, r"'pair_id' is 'x'"),
         ({"video_name": ""}, r"'video_name' is ''"),
     ],
@@ -80,6 +83,7 @@ def test_a_bad_moment_is_named(tmp_path: Path, change: dict[str, Any], expected:
         ([{"query_id": 1, "query": "x"}], "nested form"),
         ([{"query_id": 1, "query": q, **MOMENT} for q in "xy"], "query_id 1 appears twice"),
         ([{**ENTRY, "query_id": True}], "'query_id' is True"),
+        ([{**ENTRY, "query_id": -(10**30)}], "'query_id' is -10.*; write an integer of up to 18 digits"),
         ([ENTRY, ENTRY], "query_id 3 appears twice"),
         ([{**ENTRY, "relevant_moment": [3]}], "moment 0 is int"),
         ([{**ENTRY, "slice": 3}], "'slice' is 3"),
@@ -119,6 +123,8 @@ def test_corpus(tmp_path: Path) -> None:
     assert load_corpus(tmp_path / "c.json") == {"v_0": 30.5, "v_1": 60.0}
     with pytest.raises(InvalidInput, match="duration of 'v' is 0"):
         load_corpus(written(tmp_path, {"v": 0}))
+    with pytest.raises(InvalidInput, match=r"duration of 'v' is 1e[+]200"):
+        load_corpus(written(tmp_path, {"v": 1e200}))
     with pytest.raises(InvalidInput, match="must be an object"):
         load_corpus(written(tmp_path, []))
 

@@ -165,6 +165,7 @@ def test_a_run_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
             '{"stages": {"refined": {"1": [{"video_name": "v", "timestamp": [-2, 5]}]}}}',
             r"refined: query 1, moment 0: timestamp \[-2, 5\] starts before the video",
         ),
+        ('{"1": [{"video_name": "v", "timestamp": [0, 1e12]}]}', "ends after 10,000,000 s"),
         ('{"1": [{"video_name": "v", "timestamp": [1, 1e999]}]}', "is beyond 1.8e308"),
         ('{"1": [{"video_name": "v", "timestamp": [0, 5], "score": "a"}]}', "'score' is 'a'; write a finite"),
         (

@@ -69,7 +69,8 @@ def _answered(first: Path, others: Iterable[Path]) -> Path:
     truth = truth_of(first)
     wanted = load_about(first)["truth"]["sha256"]
     for path in others:
-        if load_about(path).get("truth", {}).get("sha256") != wanted:
+        card = load_about(path).get("truth")
+        if not isinstance(card, dict) or card.get("sha256") != wanted:
             raise InvalidInput(f"{path} does not say that it answers {truth}, as {first} does; give --truth.")
     return truth
 

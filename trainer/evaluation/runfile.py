@@ -24,7 +24,7 @@ import numpy as np
 
 from engine.errors import InvalidInput, NotFound
 from engine.files import read_json, sha256, write_json
-from trainer.collection.checks import check_number, check_span
+from trainer.collection.checks import check_duration, check_number, check_span
 from trainer.evaluation.judged import Ranking
 from trainer.formats.moments import load_predictions
 
@@ -78,7 +78,13 @@ def load_about(path: Path) -> dict[str, Any]:
     """Return what a run file says of itself, {} where it says nothing; errors as `load_run`."""
     value = _parsed(path) if path.suffix != ".jsonl" else {}
     about = value.get("about", {})
-    return about if isinstance(about, dict) else {}
+    if not isinstance(about, dict):
+        return {}
+    versions, length = about.get("versions", {}), about.get("segment_length", 1)
+    if not isinstance(versions, dict):
+        raise InvalidInput(f"{path}: 'versions' of its about is {reprlib.repr(versions)}; write an object.")
+    check_duration(length, f"{path}: 'segment_length' of its about")
+    return about
 
 
 def truth_card(path: Path) -> dict[str, str]:

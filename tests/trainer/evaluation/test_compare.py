@@ -170,6 +170,27 @@ def test_runs_on_different_truths_are_refused(folder: Path) -> None:
     assert "give --truth" in str(result.exception)
 
 
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ({"segment_length": 0}, "'segment_length' of its about is 0; write a positive number of seconds"),
+        ({"segment_length": "4"}, "'segment_length' of its about is '4'"),
+        ({"versions": 5}, "'versions' of its about is 5; write an object"),
+    ],
+)
+def test_what_a_run_says_wrong_of_itself_is_named(folder: Path, about: dict[str, Any], message: str) -> None:
+    save_run(folder / "odd.json", WORSE, about)
+    result = invoke(folder / "odd.json", folder / "val.json")
+    assert isinstance(result.exception, InvalidInput)
+    assert message in str(result.exception)
+
+
+def test_a_run_that_names_its_truth_otherwise_is_refused(folder: Path) -> None:
+    save_run(folder / "odd.json", WORSE, {"truth": "val.json"})
+    result = invoke("compare", folder / "a.json", folder / "odd.json")
+    assert isinstance(result.exception, InvalidInput)
+
+
 def test_a_run_file_is_measured_again_by_itself(folder: Path) -> None:
     result = invoke(folder / "c.json", "--json", "--reliability", folder / "r.png")
     assert result.exit_code == 0, result.output

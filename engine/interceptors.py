@@ -142,8 +142,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
     async def _unary(
         self, method: str, read: Behaviour, behaviour: Behaviour, data: bytes, context: Any
     ) -> Any:
-        request = _ours(read, data, method)
-        _refuse_late(context)
+        request = _ours(read, data, method, context)
         admission = self._admission_of(method)
         admission.enter()
         try:
@@ -160,8 +159,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
 
         if self._pool is None:
             raise TypeError(f"{behaviour} is no coroutine, and the server has no threads to run it in")
-        request = _ours(read, data, method)
-        _refuse_late(context)
+        request = _ours(read, data, method, context)
         admission = self._admission_of(method)
         admission.enter()
         try:
@@ -177,8 +175,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
         self, method: str, read: Behaviour, behaviour: Behaviour, data: bytes, context: Any
     ) -> None:
         """Compute inside a slot, write outside: a slow reader blocks no slot."""
-        request = _ours(read, data, method)
-        _refuse_late(context)
+        request = _ours(read, data, method, context)
         admission = self._admission_of(method)
         admission.enter()
         replies: asyncio.Queue[Any] = asyncio.Queue()
@@ -197,6 +194,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
         computing.add_done_callback(over)
         try:
             while (reply := await replies.get()) is not None:
+                if self._guard is not None:  # its token may have been revoked, or have ended, meanwhile
+                    self._guard.admit(method, context.invocation_metadata() or ())
                 await _written(context, reply)
             await computing
         finally:
@@ -208,14 +207,15 @@ def when_over(context: Any, write: Callable[[], None]) -> None:
     context.add_done_callback(lambda _: write())
 
 
-def _ours(read: Behaviour, data: bytes, method: str) -> Any:
-    """Deserialise a request of ours and bind its request id to the context."""
+def _ours(read: Behaviour, data: bytes, method: str, context: Any) -> Any:
+    """Deserialise a request of ours and bind its request id; DeadlineExceeded where its time is over."""
     try:
         request = deserialization.request(read, data, method)
     except InvalidInput:
         logs.bind_request_id("")
         raise
     logs.bind_request_id(getattr(request, "request_id", ""))
+    _refuse_late(context)
     return request
 
 

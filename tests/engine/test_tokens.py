@@ -1,13 +1,20 @@
+import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine import reloaded
 from engine.access import tokens
+from engine.access.guard import CallerGuard
 from engine.access.tokens import Tokens
+from engine.admission import Admission
 from engine.errors import InvalidInput, NotFound, Unauthenticated
 from engine.files import replacing
+from engine.interceptors import Interceptor
+from tests.engine.credentials import bearer
 
 ENTRY = f"""[[token]]
 name = "web"
@@ -105,3 +112,35 @@ def test_a_name_that_cannot_be_used_or_is_not_there_changes_nothing(file: Path) 
     with pytest.raises(NotFound, match="there are: web"):
         tokens.revoke(file, "nobody", keep_newest=False)
     assert file.read_bytes() == before
+
+
+def test_a_stream_ends_when_its_token_is_revoked(file: Path) -> None:
+    token = tokens.add(file, "web", ["search"], None, NOW)
+    written: list[bytes] = []
+
+    async def answer() -> None:
+        taken = asyncio.Event()
+
+        class Context:
+            def invocation_metadata(self) -> Any:
+                return bearer(token)
+
+            def time_remaining(self) -> None:
+                return None
+
+            async def write(self, reply: bytes) -> None:
+                written.append(reply)
+                taken.set()
+
+        async def matches(_request: bytes, _context: Any) -> AsyncIterator[bytes]:
+            yield b"before"
+            await taken.wait()
+            tokens.revoke(file, "web", keep_newest=False)
+            yield b"after"
+
+        served = Interceptor(Admission(1), guard=CallerGuard(Tokens(file)))
+        await served._stream("/spr.v1.StandingService/WatchMatches", bytes, matches, b"", Context())
+
+    with pytest.raises(Unauthenticated):
+        asyncio.run(answer())
+    assert written == [b"before"]

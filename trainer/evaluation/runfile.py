@@ -14,6 +14,7 @@ A .jsonl file holds predictions of the QVHighlights family (trainer/formats/mome
 """
 
 import math
+import os
 import re
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -89,7 +90,12 @@ def load_about(path: Path) -> dict[str, Any]:
 
 def truth_card(path: Path) -> dict[str, str]:
     """Return how a run file names the truth it answers."""
-    return {"file": str(path), "sha256": sha256(path)}
+    return {"file": told(path), "sha256": sha256(path)}
+
+
+def told(path: Path) -> str:
+    """Return a path as a text that every file can hold: bytes that are no UTF-8 are shown as such."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def truth_of(path: Path) -> Path:

@@ -1,6 +1,7 @@
 """Comparing runs, the command around it, and reports over slices and queries without an answer."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from trainer.evaluation.compare import compare
 from trainer.evaluation.judged import truths
 from trainer.evaluation.measures import NDCGS
 from trainer.evaluation.report import report
-from trainer.evaluation.runfile import Predicted, rankings, save_run, truth_card, truth_of
+from trainer.evaluation.runfile import Predicted, load_about, rankings, save_run, truth_card, truth_of
 from trainer.evaluation.scores import evaluate
 
 FIRST = "NDCG@10,IoU>=0.5"
@@ -180,15 +181,24 @@ def test_runs_on_different_truths_are_refused(folder: Path) -> None:
 )
 def test_what_a_run_says_wrong_of_itself_is_named(folder: Path, about: dict[str, Any], message: str) -> None:
     save_run(folder / "odd.json", WORSE, about)
-    result = invoke(folder / "odd.json", folder / "val.json")
-    assert isinstance(result.exception, InvalidInput)
-    assert message in str(result.exception)
+    with pytest.raises(InvalidInput, match=message):
+        load_about(folder / "odd.json")
 
 
 def test_a_run_that_names_its_truth_otherwise_is_refused(folder: Path) -> None:
     save_run(folder / "odd.json", WORSE, {"truth": "val.json"})
-    result = invoke("compare", folder / "a.json", folder / "odd.json")
-    assert isinstance(result.exception, InvalidInput)
+    assert isinstance(invoke("compare", folder / "a.json", folder / "odd.json").exception, InvalidInput)
+
+
+def test_files_whose_names_are_no_utf_8_are_told(folder: Path) -> None:
+    odd = folder / os.fsdecode(b"caf\xe9")
+    odd.mkdir()
+    save_queries(odd / "val.json", QUERIES)
+    save_run(odd / "a.json", WORSE, {"truth": truth_card(odd / "val.json")})
+    assert load_about(odd / "a.json")["truth"]["file"] == str(folder / r"caf\xe9/val.json")
+    page = ("--truth", odd / "val.json", "--html", odd / "ab.html")
+    assert invoke("compare", odd / "a.json", folder / "b.json", *page).exit_code == 0
+    assert r"caf\xe9/a.json" in (odd / "ab.html").read_text()
 
 
 def test_a_run_file_is_measured_again_by_itself(folder: Path) -> None:

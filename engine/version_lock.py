@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine import versions
 from engine.errors import NotFound, Unavailable
-from engine.files import make_folder, sync
+from engine.files import sync
 
 WRITER, LIBRARY = ".writer.lock", ".library.lock"
 PATIENCE = 10.0  # seconds that a command waits for another writer: what a library does takes less, mostly
@@ -90,7 +90,9 @@ def only_library(collection: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _alone(collection: Path, name: str, what: str, patience: float) -> Iterator[str | None]:
     """Hold a lock of a collection and yield None, or yield who holds it, if for longer than `patience`."""
-    make_folder(collection)
+    if not collection.is_dir():
+        # Made again, it would be in the way of one that was moved, or whose disk was unmounted.
+        raise NotFound(f"{collection} does not exist, or its disk is away.", "COLLECTION_AWAY")
     ends = time.monotonic() + patience
     with (collection / name).open("a+", encoding="utf-8") as handle:
         while not _locked(handle.fileno()):

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.engine.corpus import Corpus
 HOLDER = """
 import sys
 from pathlib import Path
+from typing import Any
 from engine.version_lock import held
 with held(Path(sys.argv[1]), sys.argv[2]):
     print("held", flush=True)
@@ -95,3 +97,10 @@ def test_a_full_disk_keeps_nobody_from_making_room(tmp_path: Path, monkeypatch: 
     with only_writer(tmp_path, "gc"), pytest.raises(Unavailable, match="another process writes"):
         with only_writer(tmp_path, patience=0):
             pass
+
+
+@pytest.mark.parametrize("alone", [only_writer, only_library])
+def test_a_collection_that_is_away_is_not_made_again(tmp_path: Path, alone: Any) -> None:
+    with pytest.raises(NotFound, match="disk is away"), alone(tmp_path / "c"):
+        pass
+    assert not (tmp_path / "c").exists()

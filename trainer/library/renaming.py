@@ -32,7 +32,8 @@ class Renaming:
         """Return how a collection is called now that was called otherwise at the start, "" for none."""
         for queue in self._queues:
             version = versions.newest(queue.collection)
-            if version == self._known[queue.collection]:
+            # A collection without one has been moved or unmounted: it has no name to tell.
+            if version in ("", self._known[queue.collection]):
                 continue
             if (name := name_of(queue.collection)) != queue.name:
                 return name

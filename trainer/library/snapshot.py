@@ -7,7 +7,7 @@ from pathlib import Path
 from engine import parts, staging, versions
 from engine.entries import Version, refuse
 from engine.errors import InvalidInput, SprError
-from engine.files import refusal
+from engine.files import make_folder, refusal
 from engine.places import Directory, Place, open_place
 from engine.verification import verify
 from engine.version_lock import LOCKLESS, held, only_writer
@@ -69,6 +69,7 @@ def _alone(place: Place, patience: float | None) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if isinstance(place, Directory):
             try:
+                make_folder(place.path)
                 stack.enter_context(only_writer(place.path, "snapshot", patience))
                 staging.sweep(place.path)
             except OSError as error:

@@ -15,7 +15,7 @@ STATES = {
 }
 # Reasons of errors that pass: another process has what is needed for a while, or changed it.
 _KINDS = {"collect_garbage": "gc"}
-IN_THE_WAY = ("STORE_LOCKED", "WRITER_RUNNING", "VERSION_CHANGED")
+IN_THE_WAY = ("STORE_LOCKED", "WRITER_RUNNING", "VERSION_CHANGED", "COLLECTION_AWAY")
 # Of many videos and warnings the first are told.
 TOLD = 1000
 

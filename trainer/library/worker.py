@@ -153,7 +153,10 @@ class Worker:
             if version != seen:
                 self._seen[collection] = version, time.monotonic()
             elif version != self._tidy_at.get(collection) and time.monotonic() >= since + CALM:
-                with contextlib.suppress(Stopped, Unavailable), only_writer(collection, "compact", 0):
+                with (
+                    contextlib.suppress(Stopped, Unavailable, NotFound),
+                    only_writer(collection, "compact", 0),
+                ):
                     if self._merged(collection):
                         return True
                     if not self._work.collect(collection):

@@ -22,11 +22,13 @@ def command(source: str, collection: Path, version: str, as_json: bool) -> None:
     spr restore /backup/c c
     spr restore s3://bucket/c c --version 41
     """
+    from engine.files import make_folder
     from engine.version_lock import only_writer
     from spr_cli.output import print_json
     from spr_cli.progress import Progress
     from trainer.library.restore import restore
 
+    make_folder(collection)
     with Progress(as_json) as progress, only_writer(collection, "restore"):
         found, copied = restore(collection, source, version, progress.tell)
     if as_json:

@@ -18,12 +18,14 @@ from trainer.library.renaming import Renaming
 from trainer.library.standing.store import Store
 
 
-def test_another_name_is_noticed_and_another_version_is_none(tmp_path: Path) -> None:
+def test_another_name_is_noticed_and_another_version_or_none_at_all_is_none(tmp_path: Path) -> None:
     write_version(tmp_path, [write_part(tmp_path, ["a"])])
     with closing(Queue(tmp_path, name_of(tmp_path), 5)) as queue:
         looking = Renaming([queue])
     assert looking.renamed() == ""
     about = write_version(tmp_path, [write_part(tmp_path, ["b"])])
+    assert looking.renamed() == ""
+    (tmp_path / versions.CURRENT).rename(tmp_path / "away")
     assert looking.renamed() == ""
     made = versions.commit(tmp_path, dataclasses.replace(about, collection="films", parent=about.id))
     versions.activate(tmp_path, made.id)

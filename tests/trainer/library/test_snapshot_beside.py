@@ -121,5 +121,6 @@ def test_the_library_does_other_jobs_where_another_process_writes_the_place(
     monkeypatch.setattr("engine.version_lock.time.sleep", wait)
     request = SubmitJobRequest(snapshot=Snapshot(destination=str(tmp_path / "backup")))
     work, task = Work(Kits("cpu"), 10, Roots(None)), Task(1, "a", "snapshot", request)
+    (tmp_path / "backup").mkdir()
     with only_writer(tmp_path / "backup"), pytest.raises(Unavailable, match="another process writes"):
         work.do(collection, [task], lambda _: None)

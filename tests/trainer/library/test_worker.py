@@ -101,3 +101,22 @@ def test_it_begins_when_it_can_and_does_what_needs_no_model(
     assert worker.stop(60)
     assert (work.done, len(tries)) == (["one"], 3)
     queue.close()
+
+
+def test_a_job_waits_while_its_collection_is_away(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "AGAIN", 0.0)
+    home = memory / "c"
+    home.mkdir()
+    queue, work = Queue(home, "c", 100), _Work()
+    worker = Worker({home: queue}, lambda: work)  # type: ignore[arg-type, return-value]
+    worker._work = work  # type: ignore[assignment]
+    queue.submit(SubmitJobRequest(request_id="one", delete=DeleteVideos(video_ids=["a"])))
+    home.rename(memory / "away")
+    assert not worker._job()
+    assert not worker._tidy()
+    assert "disk is away" in next(iter(queue.jobs())).detail
+    # It can be moved back: nothing lies in the way.
+    (memory / "away").rename(home)
+    assert worker._job()
+    assert work.done == ["one"]
+    queue.close()

@@ -1,13 +1,14 @@
 """Snapshots: a version and all that it needs, copied to another place; what is there is not copied again."""
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from engine import parts, staging, versions
 from engine.entries import Version, refuse
-from engine.errors import InvalidInput, SprError
-from engine.files import make_folder, refusal
+from engine.errors import InvalidInput, NotFound, SprError, quoted
+from engine.files import MALFORMED, make_folder, refusal
 from engine.places import Directory, Place, open_place
 from engine.verification import verify
 from engine.version_lock import LOCKLESS, held, only_writer
@@ -35,6 +36,7 @@ def snapshot(
     place = open_place(destination)
     _check_apart(collection, place)
     with held(collection, found.id), _alone(place, patience):
+        _check_own(collection, found, place)
         # A copy of what is damaged would be no backup.
         for said in damaged(collection, [found]):
             raise refuse(said)
@@ -50,10 +52,7 @@ def snapshot(
         content = path.read_bytes()
         if not place.create(name, content) and (there := place.read(name)) != content:
             if not content.startswith(there):
-                message = (
-                    f"{place.name} holds another version {found.number}: snapshots of two collections do not "
-                )
-                raise InvalidInput(message + "share a place; choose another destination.")
+                raise _shared(place, f"another version {found.number}")
             # A snapshot that was killed, where files are not written whole.
             place.write(name, content)
         place.write(versions.CURRENT, f"{found.id}\n".encode())
@@ -83,6 +82,27 @@ def _check_apart(collection: Path, place: Place) -> None:
     if isinstance(place, Directory) and place.path.resolve().is_relative_to(collection.resolve()):
         message = f"{place.name} lies inside the collection {collection}: choose another destination."
         raise InvalidInput(message)
+
+
+def _check_own(collection: Path, found: Version, place: Place) -> None:
+    """Refuse a place whose current version is another collection's, before anything there is written over.
+
+    A version that this collection no longer has is its own where it has its name.
+    """
+    try:
+        path = versions.path_of(collection, place.read(versions.CURRENT).decode().strip())
+        there = place.read(f"{versions.VERSIONS}/{path.name}")
+        name = json.loads(there)["collection"]
+    except (FileNotFoundError, NotFound, *MALFORMED):  # none, or a damaged one, which is written anew
+        return
+    own = path.read_bytes() == there if path.exists() else name == found.collection
+    if not own:
+        raise _shared(place, f"the collection {quoted(name)}")
+
+
+def _shared(place: Place, held: str) -> InvalidInput:
+    message = f"{place.name} holds {held}: snapshots of two collections do not share a place"
+    return InvalidInput(f"{message}; choose another destination.")
 
 
 def _bytes(collection: Path, version: Version) -> list[int]:

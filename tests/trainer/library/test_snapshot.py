@@ -130,15 +130,21 @@ def test_what_is_no_snapshot_is_refused(collection: Path, tmp_path: Path) -> Non
         snapshot(collection, "nosuch://place")
 
 
-def test_two_collections_do_not_share_a_place(collection: Path, tmp_path: Path) -> None:
-    snapshot(collection, str(tmp_path / "backup"))
+@pytest.mark.parametrize("kept", [[1, 2], [3]], ids=["of one number", "without a common number"])
+def test_two_collections_do_not_share_a_place(
+    collection: Path, destination: str, tmp_path: Path, kept: list[int]
+) -> None:
+    made, _ = snapshot(collection, destination)
     other = tmp_path / "other"
-    other.mkdir()
-    (other / "collection.json").write_text('{"name": "other", "format": 1}')
-    write_version(other, [write_part(other, ["x"])])
-    write_version(other, [write_part(other, ["y"])])
-    with pytest.raises(InvalidInput, match="another version 2"):
-        snapshot(other, str(tmp_path / "backup"))
+    about = write_version(other, [write_part(other, ["x"])])
+    for reason in ("again", "and again")[: kept[-1] - 1]:
+        about = dataclasses.replace(about, collection="other", parent=about.id, reason=reason)
+        about = versions.commit(other, about)
+    for number in {1, 2} - set(kept):
+        versions.path_of(other, versions.resolve(other, str(number))).unlink()
+    with pytest.raises(InvalidInput, match="holds the collection 'tiny': snapshots of two collections"):
+        snapshot(other, destination, about.id)
+    assert open_place(destination).read(versions.CURRENT).decode().strip() == made.id
 
 
 def test_a_file_is_created_once(destination: str) -> None:

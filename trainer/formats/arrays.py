@@ -4,6 +4,7 @@ Only numbers that lie in the file itself are read. HDF5 can also name other file
 storage and virtual data sets; with these a stranger's file would bring in whatever the reader may open.
 """
 
+import io
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,13 +134,59 @@ def one_width(
     return int(widths.pop())
 
 
+class NewFile:
+    """An HDF5 file that is being written."""
+
+    def __init__(self, file: h5py.File, disk: "_Disk") -> None:
+        self._file, self._disk = file, disk
+
+    def put(self, name: str, array: NDArray[Any]) -> None:
+        """Add one array as float32, as the published loaders want it; OSError where there is no room."""
+        self._file.create_dataset(name, data=np.ascontiguousarray(array, np.float32))
+        self._disk.check()
+
+
 @contextmanager
-def writing(path: Path) -> Iterator[h5py.File]:
+def writing(path: Path) -> Iterator[NewFile]:
     """Yield a new HDF5 file; it is there, whole, when the block ends."""
-    with replacing(path) as partial, h5py.File(partial, "w") as file:
-        yield file
+    with replacing(path) as partial, _Disk(partial, "x+") as disk:
+        disk.told = path
+        with h5py.File(disk, "w") as file:
+            yield NewFile(file, disk)
+        disk.check()
 
 
-def put(file: h5py.File, name: str, array: NDArray[Any]) -> None:
-    """Add one array as float32, as the published loaders want it."""
-    file.create_dataset(name, data=np.ascontiguousarray(array, np.float32))
+class _Disk(io.FileIO):
+    """A file that keeps what a full disk refuses to itself: of a failed write HDF5 crashes the process.
+
+    told: what it is called in errors.
+    """
+
+    told: Path
+    _failed: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        """Write all of `data`, as far as the disk lets."""
+        rest = memoryview(data).cast("B")
+        with self._keeping():
+            while len(rest):
+                rest = rest[super().write(rest) :]
+        return len(data)
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """Cut the file, or make it longer, as far as the disk lets."""
+        with self._keeping():
+            super().truncate(size)
+        return self.tell() if size is None else size
+
+    def check(self) -> None:
+        """Raise what a write failed of."""
+        if self._failed is not None:
+            raise OSError(self._failed.errno, self._failed.strerror, str(self.told))
+
+    @contextmanager
+    def _keeping(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._failed = self._failed or error

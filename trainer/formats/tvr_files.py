@@ -15,7 +15,7 @@ from engine.files import replacing, write_json
 from trainer.collection.annotations import save_corpus, save_queries
 from trainer.collection.encoders import encoder_of
 from trainer.collection.places import FRAMES
-from trainer.formats.arrays import MASK, put, writing
+from trainer.formats.arrays import MASK, writing
 from trainer.formats.layout import SEGMENTS
 from trainer.formats.outgoing import Outgoing
 from trainer.formats.segments import KEPT, KEPT_RUNS, segment_entries, segment_file
@@ -44,14 +44,14 @@ def write_features(export: Outgoing) -> None:
     ):
         for done, name in enumerate(export.durations, start=1):
             rows = store.rows(name, video)
-            put(clip, name, store.rows(name, FRAMES))
-            put(clips, name, rows)
+            clip.put(name, store.rows(name, FRAMES))
+            clips.put(name, rows)
             said = np.zeros((len(rows), spoken.dim), np.float32)
             if subtitles in store.streams:
                 own = store.rows(name, subtitles)
                 said = np.concatenate([own, said[len(own) :]]).astype(np.float32)
-            put(texts, name, said)
-            put(texts, name + MASK, np.asarray(said.any(axis=1)))
+            texts.put(name, said)
+            texts.put(name + MASK, np.asarray(said.any(axis=1)))
             progress.update(done)
 
 
@@ -115,8 +115,8 @@ def write_queries(export: Outgoing) -> None:
     queries = {query.query_id: query.query for rows in export.queries.values() for query in rows}
     with writing(export.layout.path("queries")) as pooled, writing(export.layout.path("tokens")) as tokens:
         for query_id, text in queries.items():
-            put(pooled, str(query_id), export.features.pooled([text])[0])
-            put(tokens, str(query_id), export.features.tokens(text))
+            pooled.put(str(query_id), export.features.pooled([text])[0])
+            tokens.put(str(query_id), export.features.tokens(text))
 
 
 def write_annotations(export: Outgoing, notes: list[str]) -> None:

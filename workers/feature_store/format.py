@@ -77,11 +77,12 @@ class NewVideo:
 def write_at(file: BinaryIO, offset: int, data: bytes) -> None:
     """Write and sync at `offset`, where the file's good part ends; a failed write leaves no trace."""
     try:
-        file.seek(offset)
-        view = memoryview(data)
-        while view:
-            view = view[file.write(view) :]
-        os.fsync(file.fileno())
+        with files.disk_errors(Path(file.name)):
+            file.seek(offset)
+            view = memoryview(data)
+            while view:
+                view = view[file.write(view) :]
+            os.fsync(file.fileno())
     except BaseException:
         os.ftruncate(file.fileno(), offset)
         raise

@@ -122,12 +122,12 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 with FeatureStore.open({str(path)!r}, "a") as store:
     try:
         store.append("big", {{"frames": np.ones((1000, 3))}})
-    except OSError:
+    except OSError as error:
         store.append("b", {{"frames": np.ones((2, 3))}})
-        print(store.ids())
+        print(store.ids(), error.filename)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['a', 'b']"
+    assert done.stdout.strip() == f"['a', 'b'] {path / 'frames.bin'}"
     check(FeatureStore.open(path), {"a": rows(1), "b": {"frames": np.ones((2, 3))}})
 
 

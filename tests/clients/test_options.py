@@ -84,7 +84,7 @@ def test_text_is_unicode() -> None:
         WORDS.convert("red\udcff", None, None)
 
 
-OUTPUTS = {"out", "plot", "html", "reliability", "run_out", "parquet", "lance", "cache"}
+OUTPUTS = {"out", "plot", "html", "reliability", "run_out", "parquet", "lance", "cache", "ready_file"}
 
 
 def test_where_nothing_can_be_written_is_told_before_the_work(
@@ -114,6 +114,11 @@ def test_a_directory_that_may_be_filled_needs_no_parent_that_may(
 
 def test_no_device_or_pipe_is_replaced_by_a_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "file").open("wb") as file:
+        (tmp_path / "stdout").symlink_to(f"/proc/self/fd/{file.fileno()}")
+        assert (tmp_path / "stdout").is_file()
+        with pytest.raises(click.BadParameter, match="is a device or a pipe"):
+            Output(dir_okay=False).convert(str(tmp_path / "stdout"), None, None)
     for path in (tmp_path / "pipe", Path(os.devnull)):
         with pytest.raises(click.BadParameter, match="is a device or a pipe"):
             Output(dir_okay=False).convert(str(path), None, None)

@@ -54,7 +54,9 @@ class Output(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return its path."""
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        # /dev/stdout is a link to what is open, which may be a file.
+        opened = os.path.islink(path) and os.readlink(path).startswith(("/proc/", "/dev/", "fd/"))
+        if opened or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)):
             self.fail(f"{path} is a device or a pipe, and would be replaced; name a file")
         # A directory that is there may be a volume, of whose parent nothing need be allowed.
         filled = [path.absolute()] if self.dir_okay and not self._beside and os.path.isdir(path) else []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spr_cli.lazy import left_out
-from spr_cli.options import SERVED, leave_out
+from spr_cli.options import SERVED, Output, leave_out
 from spr_cli.serve_topology import read_topology, with_page
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def command() -> None:
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="[default: the topology's, info without one]",
 )
-@click.option("--ready-file", type=click.Path(path_type=Path), help="Write the ready line to this file.")
+@click.option("--ready-file", type=Output(dir_okay=False), help="Write the ready line to this file.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON line when ready, and logs alone on stderr."
 )

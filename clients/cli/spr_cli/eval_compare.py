@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from spr_cli.options import Output, protocol
+from spr_cli.options import Output, check_apart, protocol
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -52,6 +52,7 @@ def command(
     """
     from trainer.evaluation.compare import compare_files
 
+    check_apart([a, b, *also_a, *also_b, options["truth"]], {"html": options["html"]})
     value = compare_files((a, *also_a), (b, *also_b), **options)
     if as_json:
         click.echo(json.dumps(value, indent=1))

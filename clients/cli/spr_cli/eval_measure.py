@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from spr_cli.options import ADDRESS, ENGINE, SECONDS, Number, Output, access, protocol
+from spr_cli.options import ADDRESS, ENGINE, SECONDS, Number, Output, access, check_apart, protocol
 from spr_cli.search_evidence import where
 
 FILE, OUT = click.Path(path_type=Path, dir_okay=False), Output(dir_okay=False)
@@ -94,6 +94,10 @@ def command(files: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     from trainer.evaluation.evaluation import EvalConfig, run_evaluation
 
     _name_source(files, options)
+    check_apart(
+        [options.get(name) for name in ("run", "truth", "corpus")],
+        {name: options[name] for name in ("out", "plot", "reliability", "html", "run_out")},
+    )
     found = run_evaluation(EvalConfig(**options))
     if as_json:
         click.echo(json.dumps(found.report.to_json(), indent=1))

@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,6 +64,15 @@ class Output(click.Path):
         if not (above.is_dir() and os.access(above, os.W_OK)):
             self.fail(f"{path} cannot be written: {above} is no directory that may be; choose another place")
         return path
+
+
+def check_apart(read: Iterable[Path | None], written: Mapping[str, Path | None]) -> None:
+    """UsageError where an output, by its option, would take the place of an input or of another output."""
+    taken = {path.resolve() for path in read if path}
+    for name, path in written.items():
+        if path and path.resolve() in taken:
+            raise click.UsageError(f"{path} would be written over; give --{name.replace('_', '-')} another.")
+        taken |= {path.resolve()} if path else set()
 
 
 class _Seconds(click.ParamType[float | None]):

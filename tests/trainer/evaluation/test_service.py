@@ -155,6 +155,23 @@ def test_the_command_wants_one_kind_of_source(tmp_path: Path) -> None:
     assert "RUN.json TRUTH.json" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "run.json test.json --out run.json",
+        "run.json --truth x/../test.json --html b --run-out b",
+        "compare a.json b.json --html b.json",
+    ],
+)
+def test_nothing_that_is_read_or_written_is_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(command, words.split())
+    assert result.exit_code == 2
+    assert "would be written over" in result.stderr
+
+
 UNJUDGED = [JudgedQuery(1, "a ball", (JudgedMoment(1, "v3", 14, 18, 900.0, "a ball", 1.0),))]
 
 

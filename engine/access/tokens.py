@@ -33,6 +33,7 @@ LONGEST = 256  # characters of what a caller sends
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _REMEDY = "get one from whoever runs the service (`spr access token`)"
+_MAKE = "make it with `spr access token NAME --scope search`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +103,9 @@ def read(path: Path) -> tuple[Token, ...]:
     try:
         values = read_toml(path)
     except FileNotFoundError:
-        raise InvalidInput(
-            f"{path} does not exist; make it with `spr access token NAME --scope search`"
-        ) from None
+        raise InvalidInput(f"{path} does not exist; {_MAKE}") from None
+    if not values:
+        raise InvalidInput(f"{path} holds no token; {_MAKE}")
     return filled(_File, values, str(path)).token
 
 

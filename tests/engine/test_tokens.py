@@ -87,7 +87,7 @@ def test_a_file_that_cannot_be_used_leaves_the_tokens_of_before_and_is_told_once
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "lacks 'token'"),
+        ("", "holds no token; make it with"),
         ("token = 3", "token = 3 is not of type tuple"),
         (ENTRY.replace('"web"', '"a b"'), "'a b' cannot be used"),
         (ENTRY.replace('["search"]', "[]"), "no scopes"),

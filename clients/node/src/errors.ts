@@ -108,6 +108,12 @@ function whyUnreachable(told: string): string {
 }
 
 function faultOfTls(told: string): string | undefined {
+  if (told.includes("certificate has expired")) {
+    return "its certificate has ended, or this clock is ahead; `spr access certificates` makes it again";
+  }
+  if (told.includes("certificate is not yet valid")) {
+    return "its certificate is not valid yet by this clock; set the clock that is wrong";
+  }
   if (/self-signed|unable to (verify|get)|certificate signature/i.test(told)) {
     return "its certificate is not of the authority that SPR_CA names";
   }

@@ -34,6 +34,16 @@ function refused(): Metadata {
   return metadata;
 }
 
+/** Let a server listen with the certificate of a folder; return its port. */
+function bound(by: Server, of: string): Promise<number> {
+  const read = (name: string): Buffer => readFileSync(join(of, name));
+  const pair = { private_key: read("fleet-key.pem"), cert_chain: read("fleet.pem") };
+  const credentials = ServerCredentials.createSsl(read("authority.pem"), [pair], false);
+  return new Promise((resolve, reject) => {
+    by.bindAsync("127.0.0.1:0", credentials, (error, found) => (error ? reject(error) : resolve(found)));
+  });
+}
+
 before(async () => {
   server.addService(SearchServiceService, {
     search(call: { metadata: Metadata }, done: (error: object | null, reply?: SearchResponse) => void) {
@@ -44,12 +54,7 @@ before(async () => {
       } else done(null, SearchResponse.create());
     },
   });
-  const read = (name: string): Buffer => readFileSync(join(folder, name));
-  const pair = { private_key: read("fleet-key.pem"), cert_chain: read("fleet.pem") };
-  const credentials = ServerCredentials.createSsl(read("authority.pem"), [pair], false);
-  port = await new Promise((resolve, reject) => {
-    server.bindAsync("127.0.0.1:0", credentials, (error, bound) => (error ? reject(error) : resolve(bound)));
-  });
+  port = await bound(server, folder);
 });
 after(() => server.forceShutdown());
 
@@ -178,4 +183,16 @@ test("a service that another authority vouches for is not trusted", async () => 
     return true;
   });
   client.close();
+});
+
+test("a certificate out of its time is told from another authority's", async () => {
+  for (const [name, said] of [["ended", /has ended, or this clock is ahead/], ["early", /is not valid yet/]] as const) {
+    const [other, of] = [new Server(), join(folder, name)];
+    const address = `127.0.0.1:${await bound(other, of)}`;
+    const client = new Client(address, { tls: { authority: join(of, "authority.pem") } });
+    await assert.rejects(client.search("a"), (error) => {
+      assert.ok(error instanceof Unauthenticated && said.test(error.message), String(error));
+      return true;
+    }).finally(() => (client.close(), other.forceShutdown()));
+  }
 });

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,14 @@ def test_the_generated_code_is_the_one_that_is_committed(tmp_path: Path) -> None
     assert filecmp.cmpfiles(committed, tmp_path, names, shallow=False) == (names, [], [])
 
 
-def test_it_searches_and_is_refused_as_the_python_client(page: Page, tmp_path: Path) -> None:
-    making.make(tmp_path, ["127.0.0.1"], 30, [])
+def test_it_searches_and_is_refused_as_the_python_client(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in (tmp_path, tmp_path / "ended", tmp_path / "early"):
+        making.make(folder, ["127.0.0.1"], 30, [])
+    making.make(tmp_path / "ended", ["127.0.0.1"], 0)
+    monkeypatch.setattr(making, "_SKEW", timedelta(hours=-1))
+    making.make(tmp_path / "early", ["127.0.0.1"], 30)
     run(TOOLS / "tsc")
     of_test = {"SPR_TEST_ADDRESS": page.coordinator, "SPR_TEST_TEXT": TEXTS[0]}
     run("node", "--test", "dist/test/", SPR_TEST_ACCESS=str(tmp_path), **of_test)

@@ -35,7 +35,7 @@ class Stopped(Exception):
 class Worker:
     """Works off the queues, oldest job first. queues: by collection.
 
-    open_work: called once, in the thread: what does the jobs takes seconds to load.
+    open_work: called in the thread, until it succeeds: what does the jobs takes seconds to load.
     """
 
     def __init__(self, queues: Mapping[Path, Queue], open_work: "Callable[[], Work]") -> None:

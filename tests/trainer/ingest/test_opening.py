@@ -1,7 +1,9 @@
 """What is refused before any work, and what a failed ingest leaves behind."""
 
+import tempfile
 from fractions import Fraction
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -89,3 +91,14 @@ def test_a_store_of_nothing_does_not_count_and_others_are_told_apart(tmp_path: P
         store.append("b", {})
     with pytest.raises(InvalidInput, match=r"levels, 1 video\) or fedcba9876543210 \(clip-b32, 2 videos\)"):
         features_directory(tmp_path / "c")
+
+
+def test_a_full_disk_is_told_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: object) -> NoReturn:
+        raise OSError(28, "No space left on device")
+
+    video = write_video(tmp_path / "v.mp4", regular(1, 10))
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with pytest.raises(Unavailable, match=r"cannot be written .*: make room") as told:
+        check([video], tmp_path / "c", ONE)
+    assert told.value.reason == "DISK_FULL"

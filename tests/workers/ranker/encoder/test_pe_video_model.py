@@ -3,11 +3,14 @@
 import json
 import sys
 import threading
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from transformers import AutoConfig
 
 from engine.errors import Mismatch, Unavailable
 from tests import numeric
@@ -84,8 +87,9 @@ def test_what_others_say_meanwhile_is_heard(
         other.join()
         return None, None
 
-    monkeypatch.setitem(sys.modules, "timm", ModuleType("timm"))
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "pe_video"}))
+    monkeypatch.setitem(sys.modules, "timm", module_from_spec(ModuleSpec("timm", None)))
+    about = SimpleNamespace(model_type="pe_video")
+    monkeypatch.setattr(AutoConfig, "from_pretrained", lambda *_, **__: about)
     read_pe_video(SimpleNamespace(from_pretrained=from_pretrained), tmp_path)
     assert capsys.readouterr().out == "ready\n"
 

@@ -16,9 +16,10 @@ import threading
 import time
 import uuid
 import weakref
+from collections.abc import Callable
 from typing import TextIO
 
-from engine.errors import InvalidInput
+from engine.errors import InvalidInput, SprError
 
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 trace_id: contextvars.ContextVar[str] = contextvars.ContextVar("trace_id", default="")
@@ -26,6 +27,7 @@ trace_id: contextvars.ContextVar[str] = contextvars.ContextVar("trace_id", defau
 _PLAIN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 _ENCODER = json.JSONEncoder(ensure_ascii=False, default=str)
 KEPT = 10_000  # lines in the queue
+AGAIN = 60.0  # seconds after which what has been told is told again
 LAST_WORDS = 1.0  # seconds to flush the queue at exit
 
 
@@ -203,3 +205,19 @@ class Fault:
             return False
         self._next = now + self._pause
         return True
+
+
+class Waiting:
+    """Tells of what stops a loop that tries again and again: when it is another, and once a minute."""
+
+    def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log, self._clock = log, clock
+        self._told, self._next = "", 0.0
+
+    def tell(self, what: str, error: Exception) -> None:
+        """Log an error, with its traceback where it is neither a refusal nor the disk's."""
+        said, now = f"{what}: {error!r}", self._clock()
+        if said != self._told or now >= self._next:
+            self._told, self._next = said, now + AGAIN
+            expected = isinstance(error, SprError | OSError)
+            self._log.error("%s: %s", what, error, exc_info=None if expected else error)

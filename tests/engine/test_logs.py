@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from engine import logs
-from engine.logs import Fault, Writer
+from engine.logs import Fault, Waiting, Writer
 from tests.engine.running import written
 
 # Logs far more than a pipe holds, says so on stdout, and ends when told.
@@ -135,3 +135,26 @@ def test_a_fault_that_comes_and_goes_does_not_fill_the_log(monkeypatch: pytest.M
             fault.happened("why", "UNAVAILABLE")
             fault.over()
     assert lines.qsize() == 1
+
+
+def test_what_a_loop_waits_for_is_told_once_a_minute_and_when_it_changes() -> None:
+    now = [0.0]
+    with written("spr.test") as lines:
+        waiting = Waiting(logging.getLogger("spr.test"), lambda: now[0])
+        for error in (OSError("full"), KeyError("defect")):
+            for _ in range(100):
+                waiting.tell("jobs wait", error)
+                now[0] += 0.5
+        waiting.tell("jobs wait", KeyError("another"))
+    told = [lines.get_nowait() for _ in range(lines.qsize())]
+    assert [line["message"] for line in told] == [
+        "jobs wait: full",
+        "jobs wait: 'defect'",
+        "jobs wait: 'another'",
+    ]
+    assert ["exception" in line for line in told] == [False, True, True]
+    with written("spr.test") as lines:
+        for _ in range(241):
+            waiting.tell("jobs wait", KeyError("another"))
+            now[0] += 0.5
+    assert lines.qsize() == 2

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import SprError
+from engine import logs
 from spr.v1.admin_service_pb2 import Job, SubmitJobRequest
 from trainer.ingest import media, reader
 from trainer.ingest.scan import find
@@ -133,10 +133,9 @@ class Watching:
             self._on_submit()
 
     def _run(self) -> None:
+        waiting = logs.Waiting(_log)
         while not self._stop.wait(INTERVAL):
             try:
                 self.look()
-            except (SprError, OSError) as error:
-                _log.error("a watched folder waits: %s", error)
-            except Exception:
-                _log.exception("watching folders failed; it goes on")
+            except Exception as error:
+                waiting.tell("a watched folder waits", error)

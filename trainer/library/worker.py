@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import versions
+from engine import logs, versions
 from engine.errors import NotFound, SprError, Unavailable, of_machine
 from engine.files import of_disk
 from engine.version_lock import only_writer
@@ -67,7 +67,7 @@ class Worker:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        opened, turn = False, time.monotonic() + TURN
+        opened, turn, waiting = False, time.monotonic() + TURN, logs.Waiting(_log)
         while not self._stop.is_set():
             self._wake.clear()
             try:
@@ -76,11 +76,8 @@ class Worker:
                     for collection in self._queues:
                         self._work.warm(collection)
                 busy = self._job() or self._tidy()
-            except (SprError, OSError) as error:
-                _log.error("jobs wait: %s", error)
-                busy = False
-            except Exception:
-                _log.exception("the library failed; it goes on")
+            except Exception as error:
+                waiting.tell("jobs wait", error)
                 busy = False
             if not busy:
                 self._wake.wait(AGAIN)

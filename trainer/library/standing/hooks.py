@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from engine import metrics
+from engine import logs, metrics
 from engine.errors import SprError
 from trainer.library.standing import deliveries
 from trainer.library.standing.posting import Hosts, post
@@ -53,15 +53,14 @@ class Hooks:
         return self._faults.get((store.name, search.number), "")
 
     def _run(self) -> None:
+        stores = [(store, logs.Waiting(_log)) for store in self._stores]
         while not self._stop.is_set():
             self._wake.clear()
-            for store in self._stores:
+            for store, waiting in stores:
                 try:
                     self._begin(store)
-                except (SprError, OSError) as error:
-                    _log.error("webhooks wait: %s", error)
-                except Exception:
-                    _log.exception("webhooks failed; they go on")
+                except Exception as error:
+                    waiting.tell("webhooks wait", error)
             self._wake.wait(LOOK)
 
     def _begin(self, store: Store) -> None:

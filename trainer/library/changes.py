@@ -35,19 +35,22 @@ def deal(shards: Sequence[ShardEntry], counts: Iterable[int]) -> list[int]:
 def with_part(shards: Sequence[ShardEntry], number: int, part: PartEntry) -> Shards:
     """Return the shards with a new part, nothing of it deleted, in one of them.
 
-    A part that is listed already is one whose videos were all deleted and came back: all of it lives again.
-    ValueError where it is listed with a living video, or in another shard.
+    A part that is listed already is one whose videos were all deleted and came back, maybe to another shard:
+    all of it lives again. ValueError where it is listed with a living video.
     """
-    listed = [(shard, one) for shard in shards for one in shard.parts if one.id == part.id]
-    for shard, one in listed:
-        if shard.name != shards[number].name or sum(one.deleted[1::2]) != one.videos:
-            raise ValueError(f"part {part.id} is listed already, in {shard.name}")
-    shard = shards[number]
-    others = tuple(one for one in shard.parts if one.id != part.id)
-    grown = ShardEntry(
-        shard.name, shard.videos + part.videos, shard.segments + part.segments, (*others, part)
+    for shard in shards:
+        for one in shard.parts:
+            if one.id == part.id and sum(one.deleted[1::2]) != one.videos:
+                raise ValueError(f"part {part.id} is listed already, in {shard.name}")
+    others = tuple(
+        dataclasses.replace(shard, parts=tuple(one for one in shard.parts if one.id != part.id))
+        for shard in shards
     )
-    return _replaced(shards, grown)
+    shard = others[number]
+    grown = ShardEntry(
+        shard.name, shard.videos + part.videos, shard.segments + part.segments, (*shard.parts, part)
+    )
+    return _replaced(others, grown)
 
 
 def without(shards: Sequence[ShardEntry], places: Iterable[Place]) -> Shards:

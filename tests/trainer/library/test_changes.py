@@ -80,6 +80,14 @@ def test_the_same_part_comes_back_to_life() -> None:
     assert shards == (ShardEntry("s", 2, 7, (one,)),)
 
 
+def test_a_part_that_comes_back_to_another_shard_is_no_longer_listed_in_the_first() -> None:
+    one = part("a", {0: 3})
+    shards = without(with_part(empty(2), 1, one), [Place("a", 0, 3)])
+    # The last of all is kept; the first shard has as few living segments, and takes it.
+    assert [len(shard.parts) for shard in shards] == [0, 1]
+    check(with_part(shards, 0, one), {"a": (0, {0: 3})})
+
+
 def test_a_part_is_not_listed_twice_while_a_video_of_it_lives() -> None:
     shards = with_part(empty(1), 0, part("a", {0: 3, 1: 4}))
     with pytest.raises(ValueError, match="listed already"):

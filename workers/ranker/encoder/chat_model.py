@@ -8,7 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import nn
+
+from workers.ranker.encoder.wrapped import Wrapped
 
 INSTRUCTION = "Represent the user's input."
 _BEFORE = f"<|im_start|>system\n{INSTRUCTION}<|im_end|>\n<|im_start|>user\n"
@@ -16,7 +17,7 @@ _AFTER = "<|im_end|>\n<|im_start|>assistant\n"
 _TEXT, _IMAGE, _VIDEO = 0, 1, 2  # kinds of tokens
 
 
-class ChatModel(nn.Module):
+class ChatModel(Wrapped):
     """A Qwen3VLModel with the features that the other families' models have."""
 
     def __init__(self, inner: Any, tokenizer: Any) -> None:
@@ -28,18 +29,6 @@ class ChatModel(nn.Module):
             return found
 
         self._ids, self._before, self._after = ids, ids(_BEFORE), ids(_AFTER)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        device: torch.device = self.inner.device
-        return device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The weights' number type."""
-        dtype: torch.dtype = self.inner.dtype
-        return dtype
 
     @property
     def text_model(self) -> Any:

@@ -8,7 +8,7 @@ from errno import EISDIR, ENOENT, ENOTDIR
 from pathlib import Path
 
 from engine import files
-from engine.errors import Mismatch, SprError, Unavailable, of_machine
+from engine.errors import Mismatch, SprError, Unavailable, of_machine, of_memory
 from workers.ranker.encoder.files import VIDEOS, model_files
 
 _POINTER = b"version https://git-lfs"
@@ -34,14 +34,11 @@ def refusing(folder: Path, pictures: bool = True) -> Iterator[None]:
 
 def _of_machine(folder: Path, error: Exception) -> SprError | None:
     """Return what is to be told of a failure of the machine, None for one of the files."""
-    refused = of_machine(error)
-    if refused and refused.reason == "TORCHVISION_OF_ANOTHER_TORCH":
-        return refused
-    if refused or "allocate memory" in str(error):
+    if of_memory(error) or "allocate memory" in str(error):
         return Unavailable(f"{folder} does not fit into the memory that is free; free some and try again.")
     if isinstance(error, OSError) and error.errno not in _OF_FILES:
         return files.refusal(error)
-    return None
+    return of_machine(error)
 
 
 def told(folder: Path, error: Exception, pictures: bool = True) -> str:

@@ -10,20 +10,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import nn
 
 from engine import files
 from engine.errors import Mismatch, Unavailable
 from workers.ranker.encoder.families import OPEN_CLIP
 from workers.ranker.encoder.files import OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS
 from workers.ranker.encoder.image_transform import ImageTransform, transform_of
+from workers.ranker.encoder.wrapped import Wrapped
 
 _RESAMPLE = {"bicubic": 3, "bilinear": 2, "random": 3, "nearest": 0}
 # What a model that reads texts otherwise says in its text_cfg, or beside it.
 _OTHER_TEXTS = ("hf_model_name", "hf_tokenizer_name", "tokenizer_kwargs", "multimodal_cfg")
 
 
-class OpenClipModel(nn.Module):
+class OpenClipModel(Wrapped):
     """A dual encoder of open_clip, called as transformers' are."""
 
     def __init__(self, model: Any, about: dict[str, Any]) -> None:
@@ -37,18 +37,6 @@ class OpenClipModel(nn.Module):
             model_type=OPEN_CLIP, projection_dim=about["embed_dim"], text_config=text, vision_config=vision
         )
         self.text_model = SimpleNamespace(get_input_embeddings=lambda: self.text.token_embedding)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        device: torch.device = self.text.token_embedding.weight.device
-        return device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """What numbers the weights are."""
-        dtype: torch.dtype = self.text.token_embedding.weight.dtype
-        return dtype
 
     def get_text_features(self, input_ids: torch.Tensor) -> SimpleNamespace:
         """Return pooled features and the states after the final layer norm."""

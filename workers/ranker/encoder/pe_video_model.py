@@ -10,16 +10,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import nn
 
 from engine.errors import Mismatch, Unavailable
 from workers.ranker.encoder.files import pictures_file
+from workers.ranker.encoder.wrapped import Wrapped
 
 # A segment's: the published models read all of a clip's frames, unless their file says how many.
 _FRAMES, _MOST = 4, 256
 
 
-class PeVideoModel(nn.Module):
+class PeVideoModel(Wrapped):
     """The towers of transformers' PeVideoModel, called as the other families' models are."""
 
     def __init__(self, model: Any, frames: int) -> None:
@@ -34,18 +34,6 @@ class PeVideoModel(nn.Module):
             model_type=about.model_type, text_config=about.text_config, vision_config=vision
         )
 
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        device: torch.device = self.text_model.device
-        return device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The weights' number type."""
-        dtype: torch.dtype = self.text_model.dtype
-        return dtype
-
     def get_text_features(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> SimpleNamespace:
         """Return pooled (n, width), of each text's first token, and the states of all tokens."""
         states = self.text_model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
@@ -59,8 +47,9 @@ class PeVideoModel(nn.Module):
 
 def frames_of(processor: Any, folder: Path) -> int:
     """Return how many frames of a clip are read; Mismatch for a number that cannot be."""
-    found = getattr(processor, "num_frames", None) or _FRAMES
-    if not isinstance(found, int) or not 1 <= found <= _MOST:
+    given = getattr(processor, "num_frames", None)
+    found = _FRAMES if given is None else given
+    if type(found) is not int or not 1 <= found <= _MOST:
         raise Mismatch(
             f"{pictures_file(folder)} has num_frames {found!r}; give a whole number, 1 to {_MOST}."
         )

@@ -136,3 +136,9 @@ def test_its_file_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_text_is_cut_where_its_published_code_cuts_it() -> None:
     about = SimpleNamespace(text_config=SimpleNamespace(max_position_embeddings=8192))
     assert FAMILIES["pe_video"].longest_of(about) == 512
+
+
+@pytest.mark.parametrize("number", [0, True, 257, 4.0])
+def test_a_number_of_frames_that_cannot_be_is_refused(tmp_path: Path, number: object) -> None:
+    with pytest.raises(Mismatch, match=f"has num_frames {number}; give a whole number, 1 to 256"):
+        frames_of(SimpleNamespace(num_frames=number), tmp_path)

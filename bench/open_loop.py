@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,12 +72,8 @@ def load(asked: Asked) -> Outcomes:
     """Load a service from as many processes as the rate needs; return all they saw."""
     processes = max(1, -(-int(asked.rate) // int(FASTEST)))
     line = json.dumps(dataclasses.asdict(dataclasses.replace(asked, rate=asked.rate / processes)))
-    command = [sys.executable, "-m", "bench.open_loop"]
-    started = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(processes)
-    ]
-    parts = [json.loads(out) for out, _ in [process.communicate(line) for process in started]]
+    with ThreadPoolExecutor(processes) as pool:
+        parts = [json.loads(out) for out in pool.map(_process, [line] * processes)]
     total = Outcomes()
     for part in parts:
         total.seconds = part["seconds"]
@@ -86,6 +83,12 @@ def load(asked: Asked) -> Outcomes:
         for kind, count in part["others"].items():
             total.others[kind] = total.others.get(kind, 0) + count
     return total
+
+
+def _process(line: str) -> str:
+    """Have a process of its own ask as `line` says; return what it prints."""
+    command = [sys.executable, "-m", "bench.open_loop"]
+    return subprocess.run(command, input=line, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 async def _run(asked: Asked) -> Outcomes:

@@ -141,13 +141,13 @@ def test_contexts_take_what_the_ranker_says() -> None:
 
 
 def test_more_queries_need_more_workers_and_no_more_than_that() -> None:
-    few, many = (planned(hours=5000, qps=qps) for qps in (1, 400))
+    few, many = (planned(hours=5000, qps=qps) for qps in (1, 800))
     for process in ("index", "ranker", "coordinator"):
         assert few[process]["workers"] < many[process]["workers"]
         assert few[process]["memory_gb"] == many[process]["memory_gb"]
     assert few["index"]["replicas"] == 2
     assert few["latency_ms"] == many["latency_ms"]
-    busy = 400 * (many["index"]["search_ms"] + constant("call_cpu_ms")) / 1e3
+    busy = 800 * (many["index"]["search_ms"] + constant("call_cpu_ms")) / 1e3
     assert busy / many["index"]["replicas"] <= 0.5
     assert planned(hours=5000, gpus=4)["ingest"]["hours"] < few["ingest"]["hours"]
 

@@ -1,9 +1,12 @@
 """The durable queue of a collection's jobs: COLLECTION/jobs.sqlite.
 
 A job is on disk when `submit` returns (SQLite's write-ahead log, synced). One that was running when its
-process died runs again. The library process alone writes; SQLite keeps others out.
+process died runs again, by itself: which of several was too much for it shows only so. One at which several
+processes died fails, or it would stand in the way of all that follow for ever. The library process alone
+writes; SQLite keeps others out.
 """
 
+import itertools
 import json
 import sqlite3
 import time
@@ -35,6 +38,15 @@ FILE = "jobs.sqlite"
 # Finished jobs that are kept: so long is a request id known.
 KEPT = 10_000
 LONGEST_ID = 64
+# Processes that may die at a job before it fails.
+DEATHS = 5
+_DEADLY = Outcome(
+    error=f"the library died {DEATHS} times while it did this job: its log, or the system's, says of what. "
+    "Submit it again, under another request id, when that is mended.",
+    reason="LIBRARY_DIED",
+)
+# Of a job that waits: nothing is known of it.
+_FRESH = "{}"
 
 
 @dataclass
@@ -88,8 +100,8 @@ class Queue:
             assert row is not None
             job = self._job(row)
             if job.reason in again:
-                retry = "update jobs set state = ?, ended = 0, outcome = '{}' where id = ?"
-                database.execute(retry, (QUEUED, name))
+                retry = "update jobs set state = ?, ended = 0, outcome = ? where id = ?"
+                database.execute(retry, (QUEUED, _FRESH, name))
         if row["work"] != work:
             message = f"request id {quoted(name)} is that of another job: give every job an id of its own."
             raise InvalidInput(message, field="request_id")
@@ -97,16 +109,13 @@ class Queue:
 
     def take(self, most: int) -> list[Task]:
         """Begin the oldest job that waits, an add with those that follow it; [] where none waits."""
+        columns = "number, id, kind, work, attempts, outcome"
         with self._database.changing() as database:
             rows = database.execute(
-                "select number, id, kind, work, attempts from jobs where state = ? order by number limit ?",
-                (QUEUED, most),
+                f"select {columns} from jobs where state = ? order by number limit ?", (QUEUED, most)
             ).fetchall()
-            chosen = rows[:1]
-            for row in rows[1:]:
-                if rows[0]["kind"] != "add" or row["kind"] != "add":
-                    break
-                chosen.append(row)
+            together = itertools.takewhile(lambda row: (row["kind"], row["outcome"]) == ("add", _FRESH), rows)
+            chosen = list(together) or rows[:1]
             begin = "update jobs set state = ?, attempts = attempts + 1 where number = ?"
             database.executemany(begin, [(RUNNING, row["number"]) for row in chosen])
             return [
@@ -159,16 +168,34 @@ class Queue:
         metrics.bound(metrics.JOBS_ENDED, self.name, task.kind, state).inc()
         self._details.pop(task.number, None)
 
-    def put_back(self, task: Task) -> None:
-        """Let a job that was begun wait again, at its place."""
+    def put_back(self, task: Task, alone: bool = False) -> None:
+        """Let a job that was begun wait again, at its place. alone: to be done without others."""
         with self._database.changing() as database:
             database.execute("update jobs set state = ? where number = ?", (QUEUED, task.number))
+            if alone:
+                noted = "update jobs set outcome = json_set(outcome, '$.alone', 1) where number = ?"
+                database.execute(noted, (task.number,))
 
-    def recover(self) -> int:
-        """Let the jobs that a killed process was at wait again; return how many. The caller is the writer."""
+    def recover(self) -> tuple[int, list[str]]:
+        """Let the jobs that a killed process was at wait again; the caller is the writer.
+
+        Returns how many, and the ids of those that failed instead, since DEATHS processes died at them.
+        """
+        died = "coalesce(json_extract(outcome, '$.deaths'), 0) + 1"
         with self._database.changing() as database:
-            again = "update jobs set state = ? where state = ?"
-            return database.execute(again, (QUEUED, RUNNING)).rowcount
+            noted = f"update jobs set outcome = json_set(outcome, '$.deaths', {died}) where state = ?"
+            database.execute(noted, (RUNNING,))
+            deadly = "state = ? and json_extract(outcome, '$.deaths') >= ?"
+            failed = database.execute(
+                f"select id, kind from jobs where {deadly}", (RUNNING, DEATHS)
+            ).fetchall()
+            end = f"update jobs set state = ?, ended = ?, outcome = ? where {deadly}"
+            text = json.dumps(_DEADLY.as_json())
+            database.execute(end, (FAILED, time.time(), text, RUNNING, DEATHS))
+            again = database.execute("update jobs set state = ? where state = ?", (QUEUED, RUNNING)).rowcount
+        for row in failed:
+            metrics.bound(metrics.JOBS_ENDED, self.name, row["kind"], FAILED).inc()
+        return again, [row["id"] for row in failed]
 
     def jobs(self, request_id: str = "", limit: int = 100) -> list[Job]:
         """Return jobs, newest first; only the one of that id, if one is given."""

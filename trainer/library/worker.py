@@ -51,8 +51,11 @@ class Worker:
     def start(self) -> None:
         """Let the jobs of a process that died wait again, and begin."""
         for collection, queue in self._queues.items():
-            if count := queue.recover():
+            count, deadly = queue.recover()
+            if count:
                 _log.info("%d jobs of %s run again", count, collection)
+            for name in deadly:
+                _log.error("job %s of %s failed: the library died at it again and again", name, collection)
         self._thread.start()
 
     def wake(self) -> None:
@@ -120,7 +123,12 @@ class Worker:
             if isinstance(error, SprError) and error.reason in IN_THE_WAY:
                 self._put_back(queue, tasks)
                 raise
-            outcomes = [_failed(error)] * len(tasks)
+            if len(tasks) > 1:
+                # What was too much for one of them is no fault of the others.
+                _log.warning("%d adds failed together and are done one by one: %s", len(tasks), error)
+                self._put_back(queue, tasks, alone=True)
+                return []
+            outcomes = [_failed(error)]
         return [(queue, task, outcome) for task, outcome in zip(tasks, outcomes, strict=True)]
 
     def _note_ends(self) -> None:
@@ -137,9 +145,9 @@ class Worker:
         for task in tasks:
             queue.tell(task, words)
 
-    def _put_back(self, queue: Queue, tasks: list[Task]) -> None:
+    def _put_back(self, queue: Queue, tasks: list[Task], alone: bool = False) -> None:
         for task in tasks:
-            queue.put_back(task)
+            queue.put_back(task, alone)
             queue.tell(task, "")
 
     def _tidy(self) -> bool:

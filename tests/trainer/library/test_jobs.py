@@ -114,11 +114,45 @@ def test_a_job_of_a_process_that_died_runs_again_at_its_place(queue: Queue, tmp_
     queue.take(1)
     queue.close()
     again = Queue(tmp_path, "c", 5)
-    assert again.recover() == 1
+    assert again.recover() == (1, [])
     tasks = [*again.take(1), *again.take(1)]
     assert [(task.id, task.again) for task in tasks] == [("a", True), ("b", False)]
     again.put_back(tasks[0])
     assert [task.id for task in again.take(1)] == ["a"]
+
+
+def test_what_a_process_died_at_is_done_alone_and_fails_in_the_end(queue: Queue, tmp_path: Path) -> None:
+    for name in "abc":
+        queue.submit(adding(name, f"/{name}.mp4"))
+    assert len(queue.take(64)) == 3
+    queue.close()
+    again = Queue(tmp_path, "c", 5)
+    assert again.recover() == (3, [])
+    again.submit(adding("later"))
+    for _ in range(jobs.DEATHS - 2):
+        # Which of them it was shows now: the others do not die with it.
+        assert [task.id for task in again.take(64)] == ["a"]
+        assert again.recover() == (1, [])
+    assert [task.id for task in again.take(64)] == ["a"]
+    assert again.recover() == (0, ["a"])
+    (told,) = again.jobs("a")
+    assert (told.state, told.reason) == (Job.STATE_FAILED, "LIBRARY_DIED")
+    assert "died 5 times while it did this job" in told.error
+    for name in ("b", "c", "later"):
+        (task,) = again.take(64)
+        assert task.id == name
+        again.end(task, Outcome("added"))
+    assert states(again) == {"a": Job.STATE_FAILED} | dict.fromkeys(("b", "c", "later"), Job.STATE_DONE)
+
+
+def test_what_is_stopped_or_waits_for_others_has_killed_nobody(queue: Queue) -> None:
+    for name in "ab":
+        queue.submit(adding(name))
+    for _ in range(2 * jobs.DEATHS):
+        for task in queue.take(64):
+            queue.put_back(task)
+        assert queue.recover() == (0, [])
+    assert [task.id for task in queue.take(64)] == ["a", "b"]
 
 
 def test_an_outcome_is_told(queue: Queue) -> None:

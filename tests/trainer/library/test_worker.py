@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.errors import SprError
-from spr.v1.admin_service_pb2 import DeleteVideos, SubmitJobRequest
+from spr.v1.admin_service_pb2 import AddVideos, DeleteVideos, SubmitJobRequest
 from trainer.library import worker as worker_module
 from trainer.library.jobs import Queue
 from trainer.library.tasks import Outcome, Task
@@ -71,6 +71,26 @@ def test_a_job_without_memory_says_so(memory: Path, monkeypatch: pytest.MonkeyPa
     assert worker._job()
     [job] = queue.jobs()
     assert (job.reason, "can have no more memory" in job.error) == ("NO_MEMORY", True)
+    queue.close()
+
+
+def test_adds_that_fail_together_are_done_one_by_one(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bad(collection: Path, tasks: list[Task], tell: Any) -> list[Outcome]:
+        if any("bad" in task.id for task in tasks):
+            raise ValueError("what nobody has thought of")
+        return real(collection, tasks, tell)
+
+    queue, work = Queue(memory, "c", 100), _Work()
+    real = work.do
+    monkeypatch.setattr(work, "do", bad)
+    worker = Worker({memory: queue}, lambda: work)  # type: ignore[arg-type, return-value]
+    worker._work = work  # type: ignore[assignment]
+    for name in ("one", "bad", "two"):
+        queue.submit(SubmitJobRequest(request_id=name, add=AddVideos(paths=[f"/{name}.mp4"])))
+    while worker._job():
+        pass
+    assert work.done == ["one", "two"]
+    assert {job.request_id: job.reason for job in queue.jobs()} == {"one": "", "bad": "INTERNAL", "two": ""}
     queue.close()
 
 

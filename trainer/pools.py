@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any
 
 _QUIET = "ignore:resource_tracker:UserWarning"
 
@@ -29,8 +30,12 @@ def pool(
     try:
         yield executor
     except BaseException:
+        results: Any = executor._result_queue
         for child in set(multiprocessing.active_children()) - others:
             child.terminate()
+        # One of them may have been writing a result. Its reader, whom Python waits for when it ends, waits
+        # for the rest while any process can write it, and this one can.
+        results._writer.close()
         executor.shutdown(wait=False, cancel_futures=True)
         raise
     executor.shutdown()

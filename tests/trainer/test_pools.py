@@ -76,6 +76,20 @@ def test_an_error_ends_them_and_is_raised() -> None:
         assert multiprocessing.connection.wait([child.sentinel], 60), "it waits for work that nobody gives it"
 
 
+FAILED = """
+from trainer.pools import pool
+with pool(2) as processes:
+    first, *_ = [processes.submit(bytes, 30_000_000) for _ in range(40)]
+    first.result()
+    raise SystemExit(7)
+"""
+
+
+def test_an_error_while_they_write_results_ends_it_all_the_same() -> None:
+    found = subprocess.run([sys.executable, "-c", FAILED], capture_output=True, check=False, timeout=300)
+    assert (found.returncode, found.stdout, found.stderr) == (7, b"", b"")
+
+
 def meet(all_there: Barrier, heeds: "SimpleQueue[bool]") -> None:
     """Wait for the other processes, so that each is started, and tell whether Ctrl-C reaches this one."""
     all_there.wait(60)

@@ -5,11 +5,12 @@ than the centroid of its list. Among the rows of the first few lists the largest
 list may lie and still hold a hit as good as the last one; farther lists are left out. Most queries are done
 after a few lists, those between clusters visit as many as they may. In the same way the largest gain of a
 score over its estimate, among the candidates with the best estimates, says how low an estimate may be and
-still belong to a hit.
+still belong to a hit. What the first lists hold also is the floor of the others: an estimate that enough
+rows exceed already is not kept.
 """
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import faiss
 import numpy as np
@@ -19,7 +20,11 @@ from engine.types import Floats
 from workers.index.living import Found, Living
 from workers.index.originals import BLOCK, Mapped, Originals
 
+if TYPE_CHECKING:
+    from workers.index.lists import Lists
+
 Rows = NDArray[np.int64]
+
 # Lists that every query visits, rows of which the gain is taken at least, and how much more than the largest
 # gain a list is given. Measured: docs/experiments/2026-11-index.md.
 FIRST, SEEN, SLACK = 16, 100, 1.5
@@ -29,13 +34,9 @@ FURTHER = 0.9
 # in so many: or a larger factor would find no more where codes err much.
 AT_ONCE, ONE_IN = 800, 4
 # Codes of all lists that may be visited, below which finding out what to leave out costs what it saves.
-WORTH = 30_000
-# Of rows that may be found, the least share of which so many more are looked at that enough of them are.
+WORTH = 5_000
+# The least share of rows that may be found: of fewer, what the first lists hold tells little of the others.
 SHARE = 0.5
-# Bits of a place that number the code inside its list.
-_LIST = 32
-
-_python: Any = faiss  # its stubs lack what its Python part adds
 
 
 def of(index: Any, originals: Originals | None) -> "Stopping | None":
@@ -48,14 +49,17 @@ def of(index: Any, originals: Originals | None) -> "Stopping | None":
     codes, exact = faiss.downcast_index(index.base_index), faiss.downcast_index(index.refine_index)
     if not (isinstance(codes, faiss.IndexIVFRaBitQ) and isinstance(exact, faiss.IndexScalarQuantizer)):
         return None
-    return Stopping(codes, originals or Mapped(exact))
+    # What is compiled is loaded where it is needed: it takes half a second and 50 MB.
+    from workers.index.lists import Lists, readable
+
+    return Stopping(codes, Lists(codes), originals or Mapped(exact)) if readable(codes) else None
 
 
 class Stopping:
     """Searches lists of codes, and scores anew what looks nearest. Thread-safe."""
 
-    def __init__(self, codes: Any, originals: Originals) -> None:
-        self._codes, self._originals = codes, originals
+    def __init__(self, codes: Any, lists: "Lists", originals: Originals) -> None:
+        self._codes, self._lists, self._originals = codes, lists, originals
         self._quantizer = _halved(codes.quantizer)
 
     def search(
@@ -71,17 +75,39 @@ class Stopping:
         near, lists = self._quantizer.search(queries, min(nprobe, nlist))
         count = total if living is None else living.count
         pays = nprobe * total >= WORTH * nlist and k * nlist <= FIRST * count and count >= SHARE * total
-        if FIRST < nprobe < nlist and pays:
-            lists = np.where(_worthwhile(self._codes, queries, k, near, lists, living), lists, -1)
-        selector = None if living is None else living.selector
-        estimates, rows = _scanned(self._codes, queries, max(k, candidates), near, lists, selector)
-        if candidates >= count:
-            return self._originals.best(queries, rows, k)
-        found = [
-            self._best(queries[number : number + 1], rows[number], estimates[number], k)
-            for number in range(len(queries))
-        ]
+        early = k if FIRST < nprobe < nlist and pays else 0
+        found = []
+        for query, products, numbers in zip(queries, near, lists, strict=True):
+            estimates, rows = self._candidates(query, products, numbers, max(k, candidates), living, early)
+            if candidates >= count:
+                best, places = self._originals.best(query[None], rows[None], k)
+                found.append((best[0], places[0]))
+            else:
+                found.append(self._best(query[None], rows, estimates, k))
         return np.stack([scores for scores, _ in found]), np.stack([best for _, best in found])
+
+    def _candidates(
+        self, query: Floats, near: Floats, lists: Rows, count: int, living: Living | None, early: int
+    ) -> tuple[Floats, Rows]:
+        """Return estimates and rows of the best `count`, best first.
+
+        near: inner products of the lists' centroids. early: k of a search that stops early, 0 otherwise.
+        """
+        mask = None if living is None else living.rows
+        first = self._lists.scan(query, lists[:FIRST], living=mask)
+        rest, floor = lists[FIRST:], _largest(first.products, count)
+        if early and len(first.rows) >= early:
+            rest = rest[near[FIRST:] >= _last(first.products, near[first.places], early)]
+        others = self._lists.scan(query, rest, floor, mask)
+        # What is equal to the floor is not above it.
+        high = first.products >= floor
+        estimates = np.concatenate([first.products[high], others.products])
+        rows = np.concatenate([first.rows[high], others.rows])
+        if len(rows) > count:
+            best = np.argpartition(-estimates, count - 1)[:count]
+            estimates, rows = estimates[best], rows[best]
+        order = np.argsort(-estimates)
+        return estimates[order], rows[order]
 
     def _best(self, query: Floats, rows: Rows, estimates: Floats, k: int) -> Found:
         """Return the best `k` of candidates, the best estimates first, that others hardly reach."""
@@ -126,57 +152,11 @@ def _largest(scores: Floats, k: int) -> float:
     return float(np.partition(scores, -k)[-k]) if len(scores) >= k else -math.inf
 
 
-def _worthwhile(
-    codes: Any, queries: Floats, k: int, near: Floats, lists: Rows, living: Living | None
-) -> NDArray[np.bool_]:
-    """Return which of `lists` (nq, n) may hold a hit; near: the inner products of their centroids."""
-    first, own = lists[:, :FIRST], near[:, :FIRST]
-    scores, places = _seen(codes, queries, max(k, SEEN), own, first, living)
-    which = ((places >> _LIST)[:, :, None] == first[:, None, :]).argmax(axis=2)
-    gains = np.where(places >= 0, scores - np.take_along_axis(own, which, axis=1), -np.inf)
-    last = np.where(places[:, k - 1] >= 0, scores[:, k - 1] - SLACK * gains.max(axis=1), -np.inf)
-    worth = near >= last[:, None]
-    worth[:, :FIRST] = True
-    return np.asarray(worth)
+def _last(products: Floats, near: Floats, k: int) -> float:
+    """Return the inner product that a centroid must have for its list to be worth a visit.
 
-
-def _seen(
-    codes: Any, queries: Floats, k: int, near: Floats, lists: Rows, living: Living | None
-) -> tuple[Floats, Rows]:
-    """Return estimates and places, (nq, k), best first, of living rows in `lists`, -1 for none."""
-    if living is None:
-        return _scanned(codes, queries, k, near, lists, places=True)
-    # FAISS tells no places of what a selector lets through: a tenth more than the share of the others.
-    fetch = math.ceil(1.1 * k * len(living.rows) / living.count) + 16
-    scores, places = _scanned(codes, queries, fetch, near, lists, places=True)
-    others = ~living.rows[_rows(codes, places)] | (places < 0)
-    first = np.argsort(others, axis=1, kind="stable")[:, :k]
-    places = np.where(np.take_along_axis(others, first, 1), -1, np.take_along_axis(places, first, 1))
-    return np.take_along_axis(scores, first, 1), places
-
-
-def _rows(codes: Any, places: Rows) -> Rows:
-    """Return the rows of places, row 0 of place -1."""
-    rows = np.zeros_like(places)
-    for number in np.unique(places[places >= 0] >> _LIST):
-        here = places >> _LIST == number
-        ids = _python.rev_swig_ptr(codes.invlists.get_ids(int(number)), codes.invlists.list_size(int(number)))
-        rows[here] = ids[places[here] & ((1 << _LIST) - 1)]
-    return rows
-
-
-def _scanned(
-    codes: Any, queries: Floats, k: int, near: Floats, lists: Rows, selector: Any = None, places: bool = False
-) -> Found:
-    """Return estimates and rows, (nq, k), best first, of what is in `lists` (nq, n), -1 for none.
-
-    near: as of `_worthwhile`. places: where the codes lie instead of their rows, the list above the number
-    inside it.
+    products: estimates of at least k rows. near: of their lists' centroids.
     """
-    scores, rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
-    given = {} if selector is None else {"sel": selector}
-    parameters = _python.SearchParametersIVF(nprobe=lists.shape[1], **given)
-    arrays = queries, np.ascontiguousarray(lists), np.ascontiguousarray(near), scores, rows
-    asked, visited, own, *found = map(_python.swig_ptr, arrays)
-    codes.search_preassigned_c(len(queries), asked, k, visited, own, *found, places, parameters)
-    return scores, rows
+    seen = min(max(k, SEEN), len(products))
+    best = np.argpartition(-products, seen - 1)[:seen]
+    return _largest(products[best], k) - SLACK * float((products[best] - near[best]).max())

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from engine.types import Floats
 from tests.workers.index.factories import unit
 from workers.index import stopping
+from workers.index.lists import Estimates, Lists
 from workers.index.living import Living
 from workers.index.originals import Mapped, Originals
 
@@ -52,16 +53,41 @@ def queries(vectors: Floats) -> Floats:
     return unit(found.astype(np.float32))
 
 
-def visited(search: stopping.Stopping, queries: Floats, nprobe: int) -> int:
-    """Return how many lists are visited, the first ones twice."""
-    _faiss.cvar.indexIVF_stats.reset()
+class _Watched(Lists):
+    """Lists that count how many are scanned."""
+
+    scanned = 0
+
+    def scan(
+        self, query: Floats, lists: Any, floor: float = -np.inf, living: NDArray[np.bool_] | None = None
+    ) -> Estimates:
+        self.scanned += len(lists)
+        return super().scan(query, lists, floor, living)
+
+
+@pytest.fixture
+def lists(index: Any) -> _Watched:
+    return _Watched(_faiss.downcast_index(index.base_index))
+
+
+@pytest.fixture
+def search(index: Any, lists: _Watched) -> stopping.Stopping:
+    made = stopping.of(index, None)
+    assert made is not None
+    made._lists = lists
+    return made
+
+
+def visited(search: stopping.Stopping, lists: _Watched, queries: Floats, nprobe: int) -> int:
+    """Return how many lists are visited."""
+    lists.scanned = 0
     search.search(queries, K, 4 * K, nprobe)
-    return int(_faiss.cvar.indexIVF_stats.nlist)
+    return lists.scanned
 
 
-def test_fewer_lists_find_nearly_the_same(index: Any, queries: Floats) -> None:
-    search = stopping.of(index, None)
-    assert search is not None
+def test_fewer_lists_find_nearly_the_same(
+    index: Any, search: stopping.Stopping, lists: _Watched, queries: Floats
+) -> None:
     nprobe = LISTS // 2
     parameters = _faiss.IndexRefineSearchParameters(
         k_factor=4, base_index_params=_faiss.SearchParametersIVF(nprobe=nprobe)
@@ -73,26 +99,24 @@ def test_fewer_lists_find_nearly_the_same(index: Any, queries: Floats) -> None:
     # The same rows score the same, to the last bit.
     for query, (one, other) in enumerate(shared):
         np.testing.assert_array_equal(scores[query, one], found[query, other])
-    assert visited(search, queries, nprobe) < 0.8 * nprobe * len(queries)
+    assert visited(search, lists, queries, nprobe) < 0.8 * nprobe * len(queries)
 
 
-def test_queries_between_clusters_visit_more(index: Any, queries: Floats) -> None:
-    search = stopping.of(index, None)
-    assert search is not None
-    inside, between = (visited(search, half, LISTS // 2) for half in np.split(queries, 2))
+def test_queries_between_clusters_visit_more(
+    search: stopping.Stopping, lists: _Watched, queries: Floats
+) -> None:
+    inside, between = (visited(search, lists, half, LISTS // 2) for half in np.split(queries, 2))
     assert inside < between
 
 
 def test_few_codes_all_lists_and_few_living_rows_are_searched_whole(
-    index: Any, queries: Floats, monkeypatch: pytest.MonkeyPatch
+    index: Any, search: stopping.Stopping, lists: _Watched, queries: Floats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    search = stopping.of(index, None)
-    assert search is not None
-    assert visited(search, queries, LISTS) == LISTS * len(queries)
+    assert visited(search, lists, queries, LISTS) == LISTS * len(queries)
     monkeypatch.setattr(stopping, "WORTH", VECTORS // 2 + 1)
-    assert visited(search, queries, LISTS // 2) == LISTS // 2 * len(queries)
+    assert visited(search, lists, queries, LISTS // 2) == LISTS // 2 * len(queries)
     monkeypatch.setattr(stopping, "WORTH", VECTORS // 2)
-    assert visited(search, queries, LISTS // 2) < LISTS // 2 * len(queries)
+    assert visited(search, lists, queries, LISTS // 2) < LISTS // 2 * len(queries)
     living = Living(np.arange(VECTORS) % 10 == 0)
     _, rows = search.search(queries, K, VECTORS, LISTS // 2, living)
     parameters = _faiss.SearchParametersIVF(nprobe=LISTS // 2, sel=living.selector)
@@ -102,9 +126,9 @@ def test_few_codes_all_lists_and_few_living_rows_are_searched_whole(
 
 
 @pytest.mark.parametrize("share", [1.0, 0.9, 0.5])
-def test_living_rows_alone_say_when_to_stop(index: Any, queries: Floats, share: float) -> None:
-    search = stopping.of(index, None)
-    assert search is not None
+def test_living_rows_alone_say_when_to_stop(
+    index: Any, search: stopping.Stopping, lists: _Watched, queries: Floats, share: float
+) -> None:
     # Of some clusters nothing is left: their queries look farther.
     alive = np.random.default_rng(2).random(VECTORS) < share
     alive[index.search(queries[:5], 200)[1].ravel()] = share == 1.0
@@ -116,16 +140,13 @@ def test_living_rows_alone_say_when_to_stop(index: Any, queries: Floats, share: 
     _, candidates = index.base_index.search(queries, 4 * K, params=parameters)
     originals = Mapped(_faiss.downcast_index(index.refine_index))
     _, rows = originals.best(queries, candidates, K)
-    _faiss.cvar.indexIVF_stats.reset()
     _, found = search.search(queries, K, 4 * K, nprobe, living)
-    assert int(_faiss.cvar.indexIVF_stats.nlist) < 0.9 * nprobe * len(queries)
+    assert lists.scanned < 0.9 * nprobe * len(queries)
     assert alive[found[found >= 0]].all()
     assert np.mean([len(np.intersect1d(a, b)) for a, b in zip(rows, found, strict=True)]) >= 0.97 * K
 
 
-def test_a_query_finds_the_same_alone(index: Any, queries: Floats) -> None:
-    search = stopping.of(index, None)
-    assert search is not None
+def test_a_query_finds_the_same_alone(search: stopping.Stopping, queries: Floats) -> None:
     scores, rows = search.search(queries, K, 4 * K, LISTS // 2)
     for number in range(0, len(queries), 10):
         one, places = search.search(queries[number : number + 1], K, 4 * K, LISTS // 2)
@@ -133,15 +154,15 @@ def test_a_query_finds_the_same_alone(index: Any, queries: Floats) -> None:
         np.testing.assert_array_equal(places[0], rows[number])
 
 
-def test_more_rows_than_the_first_lists_hold_stop_nothing(index: Any, queries: Floats) -> None:
-    search = stopping.of(index, None)
-    assert search is not None
+def test_more_rows_than_the_first_lists_hold_stop_nothing(
+    search: stopping.Stopping, lists: _Watched, queries: Floats
+) -> None:
     # As many as they hold on average: for some queries fewer.
-    for k, first in ((VECTORS * stopping.FIRST // LISTS, stopping.FIRST), (VECTORS // 4, 0)):
-        _faiss.cvar.indexIVF_stats.reset()
+    for k in (VECTORS * stopping.FIRST // LISTS, VECTORS // 4):
+        lists.scanned = 0
         search.search(queries, k, k, LISTS // 2)
-        assert int(_faiss.cvar.indexIVF_stats.nlist) > (first + LISTS // 4) * len(queries)
-    assert int(_faiss.cvar.indexIVF_stats.nlist) == LISTS // 2 * len(queries)
+        assert lists.scanned > LISTS // 4 * len(queries)
+    assert lists.scanned == LISTS // 2 * len(queries)
 
 
 class _Counted(Mapped):
@@ -174,10 +195,8 @@ def test_fewer_candidates_are_scored_and_nearly_the_same_found(
 
 
 def test_more_candidates_find_what_codes_that_err_hide(
-    index: Any, queries: Floats, monkeypatch: pytest.MonkeyPatch
+    search: stopping.Stopping, queries: Floats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    search = stopping.of(index, None)
-    assert search is not None
     candidates, nprobe = 60 * K, LISTS // 2
     _, found = search.search(queries, K, candidates, nprobe)
     monkeypatch.setattr(stopping, "AT_ONCE", candidates)

@@ -15,17 +15,7 @@ import numpy as np
 from llvmlite import ir
 from numba.extending import intrinsic, overload
 
-
-def _compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Return a decorator that compiles; on disk it keeps what it can, which nothing depends on."""
-
-    def compiled(function: Callable[..., Any]) -> Any:
-        try:
-            return numba.njit(nogil=True, cache=True, **options)(function)
-        except RuntimeError:  # nowhere to write: a read-only installation without a home
-            return numba.njit(nogil=True, **options)(function)
-
-    return compiled
+from workers.compiling import compiled
 
 
 def _reader(known: dict[Any, Callable[[Any, Any], Any]]) -> Any:
@@ -108,13 +98,13 @@ def _meet_packed(rows: Any, begin: Any, unit: Any, linear: Any, out: Any) -> Non
         out[0, other], out[1, other] = next_cosine, next_similarity
 
 
-@_compiled()
+@compiled()
 def _at(table: Any, distance: int) -> Any:
     reach = table.shape[0] // 2
     return table[min(max(distance, -reach), reach) + reach]
 
 
-@_compiled()
+@compiled()
 def _logits(r: Any, n: int, taps: Any, table: Any, zero: int, out: Any) -> None:
     """Filter r[:n] with zeros on both sides, add the bias, and make log-probabilities of it."""
     half = taps.shape[0] // 2
@@ -132,7 +122,7 @@ def _logits(r: Any, n: int, taps: Any, table: Any, zero: int, out: Any) -> None:
         out[place] -= highest + np.log(mass)
 
 
-@_compiled()
+@compiled()
 def _best_span(log_start: Any, log_end: Any, n: int, shortest: int, longest: int) -> Any:
     best, start, end = -np.inf, 0, -1
     for m in range(n):
@@ -142,7 +132,7 @@ def _best_span(log_start: Any, log_end: Any, n: int, shortest: int, longest: int
     return start, end
 
 
-@_compiled()
+@compiled()
 def _measure(cosines: Any, r: Any, n: int, start: int, end: int) -> Any:
     """Return S of the window, S of the span, the contrast of r, and the span's best clip."""
     best = np.full(4, -np.inf, np.float32)
@@ -166,7 +156,7 @@ def _measure(cosines: Any, r: Any, n: int, start: int, end: int) -> Any:
     return relevance, (best[2] + best[3]) / numba.float32(2), contrast, shown
 
 
-@_compiled()
+@compiled()
 def score_windows(  # every argument an array, so that nothing is boxed on the way
     video: Any, video_norms: Any, video_scales: Any, words: Any, words_norms: Any, words_scales: Any,
     unit_video: Any, linear_video: Any, unit_words: Any, linear_words: Any,

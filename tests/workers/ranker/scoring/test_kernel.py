@@ -10,7 +10,8 @@ import pytest
 
 from tests import numeric
 from tests.workers.ranker.contexts import oracle, random_store, random_vectors
-from workers.ranker.scoring import compiled, kernel
+from workers import compiling
+from workers.ranker.scoring import kernel
 from workers.ranker.scoring.evidence import Biases, Heads, Jobs
 from workers.ranker.scoring.kernel import Kernel
 from workers.ranker.stores.contexts import VIDEO, EncodedStore, write_encoded
@@ -109,7 +110,7 @@ def test_without_a_place_for_the_cache_it_compiles_all_the_same(monkeypatch: pyt
     def add(a: int, b: int) -> int:
         return a + b
 
-    assert compiled._compiled()(add)(2, 3) == 5
+    assert compiling.compiled()(add)(2, 3) == 5
 
 
 def test_commands_and_index_workers_start_without_numba() -> None:

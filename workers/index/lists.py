@@ -26,6 +26,11 @@ class Estimates(NamedTuple):
     rows: Rows
     places: NDArray[np.int32]
 
+    def best(self, count: int) -> "Estimates":
+        """Return the largest `count` of at least as many, in no order."""
+        order = np.argpartition(self.products, len(self.products) - count)[len(self.products) - count :]
+        return Estimates(self.products[order], self.rows[order], self.places[order])
+
 
 class Lists:
     """The codes of a faiss.IndexIVFRaBitQ. Thread-safe."""

@@ -94,25 +94,22 @@ class Stopping:
         near: inner products of the lists' centroids. early: k of a search that stops early, 0 otherwise.
         """
         mask = None if living is None else living.rows
-        first = self._lists.scan(query, lists[:FIRST], living=mask)
-        rest, floor = lists[FIRST:], _largest(first.products, count)
+        first, floor = self._lists.scan(query, lists[:FIRST], living=mask), -math.inf
+        rest = lists[FIRST:]
+        if len(first.rows) >= count:
+            first = first.best(count)
+            floor = float(first.products.min())
         if early and len(first.rows) >= early:
             rest = rest[near[FIRST:] >= _last(first.products, near[first.places], early)]
         others = self._lists.scan(query, rest, floor, mask)
-        # What is equal to the floor is not above it.
-        high = first.products >= floor
-        estimates = np.concatenate([first.products[high], others.products])
-        rows = np.concatenate([first.rows[high], others.rows])
-        if len(rows) > count:
-            best = np.argpartition(-estimates, count - 1)[:count]
-            estimates, rows = estimates[best], rows[best]
-        order = np.argsort(-estimates)
-        return estimates[order], rows[order]
+        estimates = np.concatenate([first.products, others.products])
+        order = np.argsort(-estimates)[:count]
+        return estimates[order], np.concatenate([first.rows, others.rows])[order]
 
     def _best(self, query: Floats, rows: Rows, estimates: Floats, k: int) -> Found:
         """Return the best `k` of candidates, the best estimates first, that others hardly reach."""
         # More than k, or all are scored at once.
-        rows, first = rows[rows >= 0], max(AT_ONCE, 2 * k, len(rows) // ONE_IN)
+        first = max(AT_ONCE, 2 * k, len(rows) // ONE_IN)
         if len(rows) <= first + first // 4:
             best, places = self._originals.best(query, rows[None], k)
             return best[0], places[0]

@@ -176,6 +176,11 @@ class Queue:
                 noted = "update jobs set outcome = json_set(outcome, '$.alone', 1) where number = ?"
                 database.execute(noted, (task.number,))
 
+    def let_go(self) -> None:
+        """Let the jobs in hand wait again: this process, which ends, did not die at them."""
+        with self._database.changing() as database:
+            database.execute("update jobs set state = ? where state = ?", (QUEUED, RUNNING))
+
     def recover(self) -> tuple[int, list[str]]:
         """Let the jobs that a killed process was at wait again; the caller is the writer.
 

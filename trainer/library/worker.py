@@ -45,6 +45,7 @@ class Worker:
         self._seen: dict[Path, tuple[str, float]] = {}
         self._tidy_at: dict[Path, str] = {}
         self._ended: list[tuple[Queue, Task, Outcome]] = []
+        self._back: list[tuple[Queue, Task, bool]] = []
         self._stop, self._wake = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="library", daemon=True)
 
@@ -67,6 +68,10 @@ class Worker:
         self._stop.set()
         self._wake.set()
         self._thread.join(patience)
+        if self._thread.is_alive():
+            for queue in self._queues.values():
+                with contextlib.suppress(SprError):  # on a full disk it counts as a death
+                    queue.let_go()
         return not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -132,7 +137,12 @@ class Worker:
         return [(queue, task, outcome) for task, outcome in zip(tasks, outcomes, strict=True)]
 
     def _note_ends(self) -> None:
-        """Note how jobs ended; those that a full disk does not let be noted are noted later."""
+        """Note how jobs ended, and which wait again; later where a full disk does not let it."""
+        while self._back:
+            queue, task, alone = self._back[0]
+            queue.put_back(task, alone)
+            queue.tell(task, "")
+            del self._back[0]
         while self._ended:
             queue, task, outcome = self._ended[0]
             queue.end(task, outcome)
@@ -146,9 +156,8 @@ class Worker:
             queue.tell(task, words)
 
     def _put_back(self, queue: Queue, tasks: list[Task], alone: bool = False) -> None:
-        for task in tasks:
-            queue.put_back(task, alone)
-            queue.tell(task, "")
+        self._back += [(queue, task, alone) for task in tasks]
+        self._note_ends()
 
     def _tidy(self) -> bool:
         """Merge parts of one shard, if that is worth it; after the last merge remove what nothing needs."""

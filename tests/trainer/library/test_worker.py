@@ -94,6 +94,58 @@ def test_adds_that_fail_together_are_done_one_by_one(memory: Path, monkeypatch: 
     queue.close()
 
 
+def test_adds_that_failed_together_wait_again_when_there_is_room_to_note_it(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise SprError("jobs.sqlite cannot be written: make room.", "DISK_FULL")
+
+    def failing(collection: Path, tasks: list[Task], tell: Any) -> list[Outcome]:
+        if len(tasks) > 1:
+            full()
+        return real(collection, tasks, tell)
+
+    queue, work = Queue(memory, "c", 100), _Work()
+    real, put_back = work.do, queue.put_back
+    monkeypatch.setattr(work, "do", failing)
+    monkeypatch.setattr(queue, "put_back", full)
+    worker = Worker({memory: queue}, lambda: work)  # type: ignore[arg-type, return-value]
+    worker._work = work  # type: ignore[assignment]
+    for name in ("one", "two"):
+        queue.submit(SubmitJobRequest(request_id=name, add=AddVideos(paths=[f"/{name}.mp4"])))
+    for _ in range(3):
+        with pytest.raises(SprError):
+            worker._job()
+    monkeypatch.setattr(queue, "put_back", put_back)
+    while worker._job():
+        pass
+    assert work.done == ["one", "two"]
+    queue.close()
+
+
+def test_a_job_that_does_not_heed_a_stop_has_killed_nobody(memory: Path) -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    class Deaf(_Work):
+        def warm(self, collection: Path) -> None: ...
+
+        def do(self, collection: Path, tasks: Any, tell: Any) -> list[Outcome]:
+            begun.set()
+            over.wait(60)
+            return super().do(collection, tasks, tell)
+
+    queue = Queue(memory, "c", 100)
+    queue.submit(SubmitJobRequest(request_id="one", delete=DeleteVideos(video_ids=["a"])))
+    worker = Worker({memory: queue}, Deaf)  # type: ignore[arg-type]
+    worker.start()
+    assert begun.wait(60)
+    assert not worker.stop(0.0)
+    assert queue.recover() == (0, [])
+    over.set()
+    assert worker.stop(60)
+    queue.close()
+
+
 def test_it_begins_when_it_can_and_does_what_needs_no_model(
     memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,9 +18,14 @@ from trainer.evaluation.scores import evaluate
 REPEATS = 5
 
 
+def corpus_file(truth: Path) -> Path:
+    """Return where the file of a truth's videos lies."""
+    return truth.with_name(f"corpus_{truth.name}")
+
+
 def corpus_beside(truth: Path) -> dict[str, float]:
     """Return `{video: seconds}` of the file that lies beside a truth; {} where none does."""
-    path = truth.with_name(f"corpus_{truth.name}")
+    path = corpus_file(truth)
     return load_corpus(path) if path.is_file() else {}
 
 

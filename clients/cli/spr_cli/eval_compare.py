@@ -50,9 +50,12 @@ def command(
     spr eval compare a0.json b0.json --also-a a1.json --also-b b1.json
     spr eval compare a.json b.json --truth c/annotations/val.json --stage coarse --json
     """
+    from trainer.evaluation.chance import corpus_file
     from trainer.evaluation.compare import compare_files
+    from trainer.evaluation.runfile import truth_of
 
-    check_apart([a, b, *also_a, *also_b, options["truth"]], {"html": options["html"]})
+    truth = options["truth"] or truth_of(a)
+    check_apart([a, b, *also_a, *also_b, truth, corpus_file(truth)], {"html": options["html"]})
     value = compare_files((a, *also_a), (b, *also_b), **options)
     if as_json:
         click.echo(json.dumps(value, indent=1))

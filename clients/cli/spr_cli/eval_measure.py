@@ -94,10 +94,8 @@ def command(files: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     from trainer.evaluation.evaluation import EvalConfig, run_evaluation
 
     _name_source(files, options)
-    check_apart(
-        [options.get(name) for name in ("run", "truth", "corpus")],
-        {name: options[name] for name in ("out", "plot", "reliability", "html", "run_out")},
-    )
+    written = {name: options[name] for name in ("out", "plot", "reliability", "html", "run_out")}
+    check_apart(_read(options), written)
     found = run_evaluation(EvalConfig(**options))
     if as_json:
         click.echo(json.dumps(found.report.to_json(), indent=1))
@@ -126,3 +124,12 @@ def _name_source(files: tuple[Path, ...], options: dict[str, Any]) -> None:
         )
     options["run"] = files[0]
     options["truth"] = named[1] if len(named) == 2 else None
+
+
+def _read(options: dict[str, Any]) -> list[Path | None]:
+    """Return the files that are read, also those that are named by others."""
+    from trainer.evaluation.chance import corpus_file
+    from trainer.evaluation.runfile import truth_of
+
+    truth = options["truth"] or truth_of(options["run"])
+    return [options.get("run"), truth, options["corpus"] or corpus_file(truth)]

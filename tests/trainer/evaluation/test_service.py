@@ -18,7 +18,7 @@ from spr_cli.eval import command
 from spr_client import Options
 from tests.engine.oracle import Server
 from trainer.collection.annotations import JudgedMoment, JudgedQuery, save_queries
-from trainer.evaluation.runfile import Predicted, load_run
+from trainer.evaluation.runfile import Predicted, load_run, save_run, truth_card
 from trainer.evaluation.service import _options, collect
 
 QUERIES = [
@@ -161,12 +161,17 @@ def test_the_command_wants_one_kind_of_source(tmp_path: Path) -> None:
         "run.json test.json --out run.json",
         "run.json --truth x/../test.json --html b --run-out b",
         "compare a.json b.json --html b.json",
+        "a.json --out test.json",
+        "a.json --html corpus_test.json",
+        "compare a.json b.json --html test.json",
     ],
 )
 def test_nothing_that_is_read_or_written_is_written_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("test.json").write_text("[]")
+    save_run(Path("a.json"), {}, {"truth": truth_card(Path("test.json"))})
     result = CliRunner().invoke(command, words.split())
     assert result.exit_code == 2
     assert "would be written over" in result.stderr

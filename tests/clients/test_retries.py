@@ -182,6 +182,12 @@ def test_nobody_there_is_told_at_once_by_who_never_answered_and_after_a_call_in_
     assert waits() == 0
     client.attempts(None).answered(None)
     assert (waits(), waits()) == (2, 0)
+    # A refusal is an answer.
+    refusal = spr_client.InvalidInput("wrong")
+    refusal.refused = True
+    with pytest.raises(spr_client.InvalidInput):
+        client.attempts(None).delay(refusal)
+    assert waits() == 2
     # Who is not there has no load: many at once are not held back by the budget.
     client = Retries(2)
     for _ in range(20):

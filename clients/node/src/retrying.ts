@@ -23,6 +23,7 @@ const SHARE = 0.1;
 /** How often one client asks again. */
 export class Retries {
   #left = BURST;
+  /** Whether the last call was answered, if only by a refusal. */
   #answered = false;
 
   /** retries: of one call; 0: never. */
@@ -60,6 +61,7 @@ export class Retries {
     const ends = Date.now() + timeout * 1000;
     let retries = this.retries;
     const wait = async (error: unknown, signal?: AbortSignal): Promise<void> => {
+      if (error instanceof SearchError && error.refused) this.#answered = true;
       const gone = error instanceof Unavailable && !error.refused;
       const told = gone ? (this.#answered ? AWAY : undefined) : asked(error);
       const delay = (told ?? 0) * (1 + Math.random()) * 1000;

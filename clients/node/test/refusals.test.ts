@@ -116,6 +116,11 @@ test("one that answered and is gone is asked again, one that never answered is n
   assert.equal(calls, 6);
   await assert.rejects(retries.run(60, call), Unavailable);
   assert.equal(calls, 7);
+  // A refusal is an answer.
+  const refusal = new InvalidInput("wrong", "WRONG", "", undefined, true);
+  await assert.rejects(retries.run(60, () => Promise.reject(refusal)), InvalidInput);
+  failing = 1;
+  assert.equal(await retries.run(60, call), "answer");
 });
 
 test("a token goes with every call, read again when its file changes", async () => {

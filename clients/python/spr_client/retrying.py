@@ -52,7 +52,7 @@ class Retries:
             message = f"retries is {str(retries)[:80]}; give a whole number from 0 (never) to 100"
             raise InvalidInput(message, "BAD_PARAMETER")
         self._retries, self.budget = retries, Budget()
-        # Whether the last call that ended was answered, if only by a refusal.
+        # Whether the last call was answered, if only by a refusal.
         self.answered = False
 
     def attempts(self, timeout: float | None, clock: Callable[[], float] = time.monotonic) -> "Attempts":
@@ -74,6 +74,7 @@ class Attempts:
 
     def delay(self, error: SearchError) -> float:
         """Return the seconds to sleep before the next attempt; raise `error` where there is none."""
+        self._of.answered |= error.refused
         told = self._told(error)
         delay = told * (1 + random.random()) if told is not None and self._retries else math.inf
         late = delay == math.inf or (self._ends is not None and self._clock() + delay >= self._ends)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +16,7 @@ from engine import errors, faults
 from spr.v1 import search_service_pb2, search_service_pb2_grpc
 from spr_client import AsyncClient, Client
 from spr_client.retrying import Retries
+from spr_gateway.upstream import Upstream
 from tests.engine.asking import TEXT
 
 
@@ -32,6 +33,11 @@ class Ends(search_service_pb2_grpc.SearchServiceServicer):
         if self.calls == 1:
             context.abort(self.code, "")
         return search_service_pb2.SearchResponse()
+
+    def ProgressiveSearch(
+        self, request: Any, context: Any
+    ) -> Iterator[search_service_pb2.ProgressiveSearchResponse]:
+        yield search_service_pb2.ProgressiveSearchResponse(response=self.Search(request, context))
 
     def Explain(self, request: Any, context: Any) -> search_service_pb2.ExplainResponse:
         self.Search(request, context)
@@ -135,10 +141,9 @@ def test_a_client_that_is_always_refused_adds_a_tenth_of_retries_to_its_load() -
     assert 100 <= retried <= 115
 
 
-@pytest.mark.parametrize("sync", [True, False], ids=["Client", "AsyncClient"])
-def test_a_coordinator_that_is_started_again_after_an_answer_loses_no_search(
-    sync: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@contextmanager
+def _away_after_an_answer(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield the address of a coordinator, and what ends it; it is started again when somebody waits."""
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(contextlib.ExitStack())
         _, address = first.enter_context(ending(grpc.StatusCode.CANCELLED))
@@ -150,21 +155,48 @@ def test_a_coordinator_that_is_started_again_after_an_answer_loses_no_search(
         async def start_soon(delay: float) -> None:
             start(delay)
 
-        async def search() -> None:
-            async with AsyncClient(address) as client:
-                await client.search(TEXT)
-                first.close()
-                monkeypatch.setattr("spr_client.aio.asyncio.sleep", start_soon)
-                await client.search(TEXT)
-
-        if not sync:
-            asyncio.run(search())
-            return
-        with Client(address) as client:
-            client.search(TEXT)
+        def end() -> None:
             first.close()
-            monkeypatch.setattr("spr_client.client.time.sleep", start)
-            client.search(TEXT)
+            monkeypatch.setattr("time.sleep", start)
+            monkeypatch.setattr("asyncio.sleep", start_soon)
+
+        yield address, end
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda client: client.search(TEXT), lambda client: list(client.search_progressive(TEXT))]
+)
+def test_a_coordinator_that_is_started_again_after_an_answer_loses_no_search(
+    ask: Callable[[Client], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _away_after_an_answer(monkeypatch) as (address, end), Client(address) as client:
+        ask(client)
+        end()
+        ask(client)
+
+
+@pytest.mark.parametrize("of", ["client", "stream", "page"])
+def test_so_does_it_for_who_asks_without_threads(of: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answered(client: AsyncClient, upstream: Upstream) -> None:
+        if of == "client":
+            await client.search(TEXT)
+            return
+        asked = search_service_pb2.SearchRequest(text=TEXT)
+        stream: AsyncIterator[Any] = (
+            client.search_progressive(TEXT) if of == "stream" else upstream.search(asked)
+        )
+        assert [True async for _ in stream]
+
+    async def run(address: str, end: Callable[[], None]) -> None:
+        upstream = Upstream([address], address)
+        async with AsyncClient(address) as client:
+            await answered(client, upstream)
+            end()
+            await answered(client, upstream)
+        await upstream.close()
+
+    with _away_after_an_answer(monkeypatch) as (address, end):
+        asyncio.run(run(address, end))
 
 
 def test_nobody_there_is_told_at_once_by_who_never_answered_and_after_a_call_in_vain() -> None:

@@ -137,6 +137,7 @@ def test_what_a_process_died_at_is_done_alone_and_fails_in_the_end(queue: Queue,
     assert again.recover() == (0, ["a"])
     (told,) = again.jobs("a")
     assert (told.state, told.reason) == (Job.STATE_FAILED, "LIBRARY_DIED")
+    assert told.end_time.seconds >= told.create_time.seconds
     assert "died 5 times while it did this job" in told.error
     for name in ("b", "c", "later"):
         (task,) = again.take(64)

@@ -147,6 +147,21 @@ def test_two_collections_do_not_share_a_place(
     assert open_place(destination).read(versions.CURRENT).decode().strip() == made.id
 
 
+def test_a_place_is_its_own_after_the_version_there_is_gone_or_damaged(
+    collection: Path, destination: str
+) -> None:
+    made, _ = snapshot(collection, destination)
+    about = versions.commit(collection, dataclasses.replace(made, parent=made.id))
+    versions.activate(collection, about.id)
+    versions.path_of(collection, made.id).unlink()
+    assert snapshot(collection, destination)[0] == about
+    place = open_place(destination)
+    for name, harmed in ((versions.CURRENT, b"\xff"), (f"{versions.VERSIONS}/{about.number:08d}.json", b"{")):
+        place.write(name, harmed)
+        assert snapshot(collection, destination)[0] == about
+    assert place.read(versions.CURRENT).decode().strip() == about.id
+
+
 def test_a_file_is_created_once(destination: str) -> None:
     place = open_place(destination)
     assert (place.create("a/b", b"1"), place.create("a/b", b"2"), place.read("a/b")) == (True, False, b"1")

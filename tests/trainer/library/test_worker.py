@@ -176,7 +176,8 @@ def test_it_begins_when_it_can_and_does_what_needs_no_model(
 
 
 def test_a_job_waits_while_its_collection_is_away(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "AGAIN", 0.0)
+    for pause in ("AGAIN", "CALM"):
+        monkeypatch.setattr(worker_module, pause, 0.0)
     home = memory / "c"
     home.mkdir()
     queue, work = Queue(home, "c", 100), _Work()
@@ -185,6 +186,7 @@ def test_a_job_waits_while_its_collection_is_away(memory: Path, monkeypatch: pyt
     queue.submit(SubmitJobRequest(request_id="one", delete=DeleteVideos(video_ids=["a"])))
     home.rename(memory / "away")
     assert not worker._job()
+    assert not worker._tidy()
     assert not worker._tidy()
     assert "disk is away" in next(iter(queue.jobs())).detail
     # It can be moved back: nothing lies in the way.

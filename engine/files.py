@@ -225,8 +225,8 @@ def is_full(error: OSError) -> bool:
 
 def refusal(error: OSError, path: Path | str | None = None) -> SprError:
     """Translate a disk error into an SprError with the file, the reason and a remedy."""
-    # A copy names where it comes from, then where it goes; what has no room is the second.
-    copy = error.filename2 if error.errno in _NO_ROOM else None
+    # A copy names where it comes from, then where it goes, which is what has no room or is a directory.
+    copy = error.filename2 if error.errno in (*_NO_ROOM, errno.EISDIR) else None
     name = path or copy or error.filename or "a file"
     why = error.strerror or str(error)
     if error.errno in _NO_ROOM or _WITHOUT_NUMBER.fullmatch(why):

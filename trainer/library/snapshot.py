@@ -146,7 +146,7 @@ class _Copy:
             if not (item.lasting or item.path.exists()):
                 return
             if isinstance(error, IsADirectoryError):
-                raise refusal(error, item.path) from None
+                raise refusal(error, item.path if item.path.is_dir() else None) from None
             raise
 
     def _item(self, item: Item) -> None:

@@ -162,18 +162,6 @@ def test_a_place_is_its_own_after_the_version_there_is_gone_or_damaged(
     assert place.read(versions.CURRENT).decode().strip() == about.id
 
 
-@pytest.mark.parametrize("damaged", ["c", "backup"])
-def test_a_directory_in_the_place_of_a_file_is_named(collection: Path, tmp_path: Path, damaged: str) -> None:
-    home, backup = collection.rename(tmp_path / "c"), tmp_path / "backup"
-    snapshot(home, str(backup))
-    file = tmp_path / damaged / "collection.json"
-    (home / "collection.json").write_text("{}")
-    file.unlink(missing_ok=True)
-    file.mkdir()
-    with pytest.raises(InvalidInput, match=f"^{file} cannot be used"):
-        snapshot(home, str(backup))
-
-
 def test_a_file_is_created_once(destination: str) -> None:
     place = open_place(destination)
     assert (place.create("a/b", b"1"), place.create("a/b", b"2"), place.read("a/b")) == (True, False, b"1")

@@ -124,3 +124,14 @@ def test_the_library_does_other_jobs_where_another_process_writes_the_place(
     (tmp_path / "backup").mkdir()
     with only_writer(tmp_path / "backup"), pytest.raises(Unavailable, match="another process writes"):
         work.do(collection, [task], lambda _: None)
+
+
+@pytest.mark.parametrize("damaged", ["c", "backup"])
+def test_a_directory_in_the_place_of_a_file_is_named(collection: Path, tmp_path: Path, damaged: str) -> None:
+    backup, file = tmp_path / "backup", tmp_path / damaged / "collection.json"
+    snapshot(collection, str(backup))
+    (collection / "collection.json").write_text("{}")
+    file.unlink(missing_ok=True)
+    file.mkdir()
+    with pytest.raises(InvalidInput, match=f"^{file} cannot be used"):
+        snapshot(collection, str(backup))

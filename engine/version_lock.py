@@ -87,12 +87,19 @@ def only_library(collection: Path) -> Iterator[None]:
         yield
 
 
+def check_there(collection: Path) -> None:
+    """NotFound (COLLECTION_AWAY) where a collection has no directory.
+
+    Made again, it would be in the way of one that was moved, or whose disk was unmounted.
+    """
+    if not collection.is_dir():
+        raise NotFound(f"{collection} does not exist, or its disk is away.", "COLLECTION_AWAY")
+
+
 @contextlib.contextmanager
 def _alone(collection: Path, name: str, what: str, patience: float) -> Iterator[str | None]:
     """Hold a lock of a collection and yield None, or yield who holds it, if for longer than `patience`."""
-    if not collection.is_dir():
-        # Made again, it would be in the way of one that was moved, or whose disk was unmounted.
-        raise NotFound(f"{collection} does not exist, or its disk is away.", "COLLECTION_AWAY")
+    check_there(collection)
     ends = time.monotonic() + patience
     with (collection / name).open("a+", encoding="utf-8") as handle:
         while not _locked(handle.fileno()):

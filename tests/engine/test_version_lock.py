@@ -16,7 +16,6 @@ from tests.engine.corpus import Corpus
 HOLDER = """
 import sys
 from pathlib import Path
-from typing import Any
 from engine.version_lock import held
 with held(Path(sys.argv[1]), sys.argv[2]):
     print("held", flush=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from engine import logs, versions
 from engine.errors import NotFound, SprError, Unavailable, of_machine
 from engine.files import of_disk
-from engine.version_lock import only_writer
+from engine.version_lock import check_there, only_writer
 from trainer.library.jobs import Queue
 from trainer.library.tasks import IN_THE_WAY, Outcome, Task
 
@@ -200,7 +200,11 @@ class Worker:
 
 @contextlib.contextmanager
 def _writing(collection: Path, kind: str) -> Iterator[None]:
-    """Hold the writer's lock, unless a job of the kind only reads; Unavailable where another process does."""
+    """Hold the writer's lock, unless a job of the kind only reads; Unavailable where another process does.
+
+    NotFound where the collection is away.
+    """
+    check_there(collection)
     with contextlib.nullcontext() if kind in _READING else only_writer(collection, kind, 0):
         yield
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.errors import SprError
-from spr.v1.admin_service_pb2 import AddVideos, DeleteVideos, SubmitJobRequest
+from spr.v1.admin_service_pb2 import AddVideos, DeleteVideos, Snapshot, SubmitJobRequest
 from trainer.library import worker as worker_module
 from trainer.library.jobs import Queue
 from trainer.library.tasks import Outcome, Task
@@ -175,15 +175,18 @@ def test_it_begins_when_it_can_and_does_what_needs_no_model(
     queue.close()
 
 
-def test_a_job_waits_while_its_collection_is_away(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("work", [{"delete": DeleteVideos(video_ids=["a"])}, {"snapshot": Snapshot()}])
+def test_a_job_waits_while_its_collection_is_away(
+    memory: Path, monkeypatch: pytest.MonkeyPatch, work: dict[str, Any]
+) -> None:
     for pause in ("AGAIN", "CALM"):
         monkeypatch.setattr(worker_module, pause, 0.0)
     home = memory / "c"
     home.mkdir()
-    queue, work = Queue(home, "c", 100), _Work()
-    worker = Worker({home: queue}, lambda: work)  # type: ignore[arg-type, return-value]
-    worker._work = work  # type: ignore[assignment]
-    queue.submit(SubmitJobRequest(request_id="one", delete=DeleteVideos(video_ids=["a"])))
+    queue, doing = Queue(home, "c", 100), _Work()
+    worker = Worker({home: queue}, lambda: doing)  # type: ignore[arg-type, return-value]
+    worker._work = doing  # type: ignore[assignment]
+    queue.submit(SubmitJobRequest(request_id="one", **work))
     home.rename(memory / "away")
     assert not worker._job()
     assert not worker._tidy()
@@ -192,5 +195,5 @@ def test_a_job_waits_while_its_collection_is_away(memory: Path, monkeypatch: pyt
     # It can be moved back: nothing lies in the way.
     (memory / "away").rename(home)
     assert worker._job()
-    assert work.done == ["one"]
+    assert doing.done == ["one"]
     queue.close()

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from engine import versions
+from engine import logs, versions
 from engine.corpus import open_corpus
 from engine.errors import Mismatch, SprError
 from engine.printable import printable
@@ -33,6 +33,7 @@ class Work:
 
     def __init__(self, kits: Kits, keep: int, roots: Roots) -> None:
         self._kits, self._keep, self._roots = kits, keep, roots
+        self._waiting: dict[Path, logs.Waiting] = {}
 
     def warm(self, collection: Path) -> None:
         """Load what the first add needs, as far as it is there."""
@@ -74,7 +75,8 @@ class Work:
             try:
                 collect_garbage(collection, 1 + self._keep)
             except (SprError, OSError) as error:
-                _log.error("old versions of %s cannot be removed: %s", collection, error)
+                waiting = self._waiting.setdefault(collection, logs.Waiting(_log))
+                waiting.tell(f"old versions of {collection} cannot be removed", error)
         return is_purging(collection)
 
     def _add(self, collection: Path, tasks: Sequence[Task], tell: Tell) -> list[Outcome]:

@@ -44,6 +44,7 @@ class Worker:
         self._blocked = dict.fromkeys(self._queues, 0.0)
         self._seen: dict[Path, tuple[str, float]] = {}
         self._tidy_at: dict[Path, str] = {}
+        self._untidy = {collection: logs.Waiting(_log) for collection in self._queues}
         self._ended: list[tuple[Queue, Task, Outcome]] = []
         self._back: list[tuple[Queue, Task, bool]] = []
         self._stop, self._wake = threading.Event(), threading.Event()
@@ -184,7 +185,7 @@ class Worker:
         except NotFound:  # nothing is built yet
             return False
         except (SprError, OSError) as error:
-            _log.error("%s cannot be compacted: %s", collection, error)
+            self._untidy[collection].tell(f"{collection} cannot be compacted", error)
             return False
         if change is None:
             return False

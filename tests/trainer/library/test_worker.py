@@ -1,6 +1,7 @@
 """The thread that works the queues off, on a full disk and without memory."""
 
 import threading
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,14 @@ import pytest
 
 from engine.errors import SprError
 from spr.v1.admin_service_pb2 import AddVideos, DeleteVideos, Snapshot, SubmitJobRequest
+from tests.engine.running import written
+from tests.trainer.library.tiny import write_part, write_version
 from trainer.library import worker as worker_module
 from trainer.library.jobs import Queue
+from trainer.library.kits import Kits
+from trainer.library.roots import Roots
 from trainer.library.tasks import Outcome, Task
+from trainer.library.work import Work
 from trainer.library.worker import Worker
 
 
@@ -144,6 +150,31 @@ def test_a_job_that_does_not_heed_a_stop_has_killed_nobody(memory: Path) -> None
     over.set()
     assert worker.stop(60)
     queue.close()
+
+
+def test_what_keeps_it_from_tidying_up_is_told_once(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(ENOSPC, "no room")
+
+    write_version(memory, [write_part(memory, ["a"])])
+    work = Work(Kits("cpu"), 10, Roots(None))
+    monkeypatch.setattr(worker_module, "CALM", 0.0)
+    monkeypatch.setattr(work, "tidy", full)
+    # As while another process holds a version of before a purge.
+    monkeypatch.setattr("trainer.library.work.is_purging", lambda _: True)
+    monkeypatch.setattr("trainer.library.work.collect_garbage", full)
+    queue = Queue(memory, "c", 100)
+    worker = Worker({memory: queue}, lambda: work)
+    worker._work = work
+    with written("spr.library") as lines:
+        for _ in range(5):
+            worker._tidy()
+    queue.close()
+    told = [lines.get_nowait()["message"] for _ in range(lines.qsize())]
+    assert [line.replace(str(memory), "C") for line in told] == [
+        "C cannot be compacted: [Errno 28] no room",
+        "old versions of C cannot be removed: [Errno 28] no room",
+    ]
 
 
 def test_it_begins_when_it_can_and_does_what_needs_no_model(

@@ -117,8 +117,12 @@ def test_no_device_or_pipe_is_replaced_by_a_file(tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as file:
         (tmp_path / "stdout").symlink_to(f"/proc/self/fd/{file.fileno()}")
         assert (tmp_path / "stdout").is_file()
-        with pytest.raises(click.BadParameter, match="is a device or a pipe"):
-            Output(dir_okay=False).convert(str(tmp_path / "stdout"), None, None)
+        for opened in (str(tmp_path / "stdout"), f"/dev/fd/{file.fileno()}"):
+            with pytest.raises(click.BadParameter, match="is a device or a pipe"):
+                Output(dir_okay=False).convert(opened, None, None)
+    # A disk in memory has files as others have.
+    (tmp_path / "memory").symlink_to("/dev/shm")
+    assert Output(file_okay=False).convert(str(tmp_path / "memory"), None, None) == tmp_path / "memory"
     for path in (tmp_path / "pipe", Path(os.devnull)):
         with pytest.raises(click.BadParameter, match="is a device or a pipe"):
             Output(dir_okay=False).convert(str(path), None, None)

@@ -40,6 +40,10 @@ class _Collection(click.Path):
         return value
 
 
+# How paths begin that lead to what a process has open, and the links that lead there, as /dev/stdout does.
+_OPENED = ("/proc/", "/dev/std", "/dev/fd/", "fd/")
+
+
 class Output(click.Path):
     """A file or directory that is written at the end: refused at once where nothing can be."""
 
@@ -54,8 +58,9 @@ class Output(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return its path."""
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        # /dev/stdout is a link to what is open, which may be a file.
-        opened = os.path.islink(path) and os.readlink(path).startswith(("/proc/", "/dev/", "fd/"))
+        # What is open may be a file.
+        leads = [str(path.absolute()), *([os.readlink(path)] if os.path.islink(path) else [])]
+        opened = any(one.startswith(_OPENED) for one in leads)
         if opened or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)):
             self.fail(f"{path} is a device or a pipe, and would be replaced; name a file")
         # A directory that is there may be a volume, of whose parent nothing need be allowed.

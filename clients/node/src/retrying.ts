@@ -59,17 +59,18 @@ export class Retries {
   begin(timeout: number): Attempts {
     this.#left = Math.min(BURST, this.#left + SHARE);
     const ends = Date.now() + timeout * 1000;
-    let retries = this.retries;
+    let [retries, waited] = [this.retries, false];
     const wait = async (error: unknown, signal?: AbortSignal): Promise<void> => {
       if (error instanceof SearchError && error.refused) this.#answered = true;
       const gone = error instanceof Unavailable && !error.refused;
       const told = gone ? (this.#answered ? AWAY : undefined) : asked(error);
       const delay = (told ?? 0) * (1 + Math.random()) * 1000;
       if (told === undefined || retries < 1 || Date.now() + delay >= ends || (!gone && this.#left < 1)) {
-        if (gone) this.#answered = false;
+        if (gone && waited) this.#answered = false;
         throw error;
       }
       retries -= 1;
+      waited = true;
       if (!gone) this.#left -= 1;
       await sleep(delay, undefined, { signal });
     };

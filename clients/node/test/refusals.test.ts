@@ -110,12 +110,15 @@ test("one that answered and is gone is asked again, one that never answered is n
   failing = 1;
   assert.equal(await retries.run(60, call), "answer");
   assert.equal(calls, 4);
+  // One that has no time to wait has not waited in vain.
+  failing = 1;
+  await assert.rejects(retries.run(0.1, call), Unavailable);
   // It has waited in vain: the next call does not.
   failing = 3;
   await assert.rejects(retries.run(60, call), Unavailable);
-  assert.equal(calls, 6);
-  await assert.rejects(retries.run(60, call), Unavailable);
   assert.equal(calls, 7);
+  await assert.rejects(retries.run(60, call), Unavailable);
+  assert.equal(calls, 8);
   // A refusal is an answer.
   const refusal = new InvalidInput("wrong", "WRONG", "", undefined, true);
   await assert.rejects(retries.run(60, () => Promise.reject(refusal)), InvalidInput);

@@ -67,6 +67,7 @@ class Attempts:
     def __init__(self, of: Retries, retries: int, timeout: float | None, clock: Callable[[], float]) -> None:
         self._of, self._retries, self._clock = of, retries, clock
         self._ends = None if timeout is None else clock() + timeout
+        self._waited = False
 
     def left(self) -> float | None:
         """Return the seconds left for the next attempt, None without a limit."""
@@ -79,10 +80,11 @@ class Attempts:
         delay = told * (1 + random.random()) if told is not None and self._retries else math.inf
         late = delay == math.inf or (self._ends is not None and self._clock() + delay >= self._ends)
         if late or (error.refused and not self._of.budget.take()):
-            if _gone(error):
+            if _gone(error) and self._waited:
                 self._of.answered = False
             raise error
         self._retries -= 1
+        self._waited = True
         return delay
 
     def _told(self, error: SearchError) -> float | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from engine.errors import InvalidInput, SprError, Unavailable, of_memory
+from engine.errors import InvalidInput, SprError, Unavailable, of_machine
 from engine.partials import LONGEST_NAME, partial_of
 
 # Parsed JSON takes some ten times its size in memory.
@@ -189,11 +189,13 @@ def _read_text(path: Path, limit: int, encoding: Callable[[bytes], str] = lambda
         raise BadJson(path, f"byte {error.start} is not {name.removesuffix('-sig').upper()}") from None
 
 
-def of_disk(error: OSError, path: Path | None = None) -> SprError | None:
-    """Return the refusal of a file's, a disk's or memory's error; None of a socket's or a pipe's."""
+def refusal_of(error: Exception, path: Path | None = None) -> SprError | None:
+    """Return a refusal, or that of a file's, disk's or the machine's error; else None. path: as `refusal`."""
+    if not isinstance(error, OSError):
+        return error if isinstance(error, SprError) else of_machine(error)
     numbered = error.errno in (*_NO_ROOM, errno.EROFS, errno.EIO) or _WITHOUT_NUMBER.fullmatch(str(error))
     disks = error.filename is not None or numbered
-    return of_memory(error) or (refusal(error, path) if disks else None)
+    return of_machine(error) or (refusal(error, path) if disks else None)
 
 
 def as_os_error(error: Exception, path: Path) -> OSError | None:

@@ -38,8 +38,7 @@ from prometheus_client.metrics_core import Metric
 from engine import config, connections, control_pipe, exporter, logs, metrics, tracing
 from engine.access import listeners, opened
 from engine.admission import Admission
-from engine.errors import SprError, of_machine
-from engine.files import of_disk
+from engine.files import refusal_of
 from engine.servers import NOT_SERVING, SERVING, add_probes, aio_server, bind
 
 GRACE = 5.0  # seconds to finish calls in flight at the end
@@ -65,8 +64,7 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
         with _observed(topology, role, part) as observed:
             serve(topology, observed)
     except Exception as error:
-        refused = of_disk(error) if isinstance(error, OSError) else of_machine(error) or error
-        if not isinstance(refused, SprError):
+        if (refused := refusal_of(error)) is None:
             raise
         announce(ready=False, role=role, error=str(refused), exit_code=refused.exit_code)
         if not control_pipe.supervised:

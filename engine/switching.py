@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from engine import quorum, substitutes, versions
 from engine.corpus import Corpus, Known, open_corpus
 from engine.errors import InvalidInput, Mismatch, NotFound, SprError
-from engine.files import of_disk
+from engine.files import refusal_of
 from engine.fleet import Fleet
 from engine.lineage import before
 from engine.pipeline import Pipeline
@@ -233,8 +233,7 @@ class Switcher:
         if self._failed != version:
             self._failed, self._pause = version, FIRST_PAUSE
             _log.warning("%s: version %s is not served: %s", self.collection.name, version, error)
-        refused = of_disk(error) if isinstance(error, OSError) else error
-        self.collection.fault = str(refused or error)
+        self.collection.fault = str(refusal_of(error) or error)
         self._again = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from engine.errors import InvalidInput, SprError, Unavailable
-from engine.files import of_disk
+from engine.files import refusal_of
 
 SCHEMES = ("s3", "gs", "gcs", "az", "abfs", "sftp", "memory")
 # A store that is away is found so in seconds: what waits for it tries again by itself.
@@ -81,7 +81,7 @@ def told(name: str, target: Path | None = None) -> Iterator[None]:
     except PermissionError as error:
         raise InvalidInput(f"{name} cannot be used ({reason(error)}): check its credentials.") from None
     except Exception as error:  # each file system has its library's own
-        if isinstance(error, OSError) and (refused := of_disk(error, target)) is not None:
+        if isinstance(error, OSError) and (refused := refusal_of(error, target)) is not None:
             raise refused from None
         remedy = "give some as the store's library reads them" if "credentials" in str(error) else "try again"
         message = f"{name} cannot be reached ({reason(error)}): {remedy}, what was copied is kept."

@@ -15,10 +15,11 @@ from trainer.library.watching import INTERVAL, Folders
     [
         (Unavailable("c cannot be written: make room.", "DISK_FULL"), True, AGAIN),
         (OSError(28, "No space left on device", "c/texts/x"), True, AGAIN),
+        (MemoryError(), True, AGAIN),
         (Unavailable("another process writes c", "WRITER_RUNNING"), True, INTERVAL),
         (InvalidInput("no video can be read"), False, INTERVAL),
     ],
-    ids=["full", "disk", "writer", "files"],
+    ids=["full", "disk", "memory", "writer", "files"],
 )
 def test_what_found_no_room_is_added_when_there_is_some(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Exception, again: bool, pause: float

@@ -1,5 +1,6 @@
 """The `spr` command as a shell sees it: what is said, and the exit code."""
 
+import json
 import re
 import signal
 import socket
@@ -13,6 +14,7 @@ import pytest
 from engine.errors import Mismatch
 from spr_cli import main
 from spr_cli.lazy import LazyGroup
+from spr_cli.serve import _json_errors
 
 HELD = {"torch", "faiss", "grpc", "rich", "numpy", "google.protobuf"}
 
@@ -234,3 +236,10 @@ def test_a_search_loads_what_a_client_needs_and_nothing_heavy() -> None:
     code = f"import sys, spr_cli.search, spr_client; print(sorted({heavy} & set(sys.modules)))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout == "[]\n"
+
+
+def test_a_service_whose_log_is_json_says_so_of_what_ends_it(capsys: pytest.CaptureFixture[str]) -> None:
+    for error in (MemoryError(), Mismatch("another model")):
+        with pytest.raises(SystemExit), _json_errors():
+            raise error
+        assert json.loads(capsys.readouterr().err)["level"] == "error"

@@ -147,7 +147,7 @@ def test_a_file_that_finds_no_room_is_named_whoever_writes_it(tmp_path: Path, wh
 
     with pytest.raises(OSError, match="out") as caught:
         write()
-    refused = str(files.of_disk(caught.value))
+    refused = str(files.refusal_of(caught.value))
     assert refused.startswith(str(tmp_path))
     assert refused.endswith(": make room and run the same command again.")
     assert not list(tmp_path.iterdir())

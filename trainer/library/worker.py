@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import logs, versions
-from engine.errors import NotFound, SprError, Unavailable, of_machine
-from engine.files import of_disk
+from engine.errors import NotFound, SprError, Unavailable
+from engine.files import refusal_of
 from engine.version_lock import check_there, only_writer
 from trainer.library.jobs import Queue
 from trainer.library.tasks import IN_THE_WAY, Outcome, Task
@@ -211,8 +211,7 @@ def _writing(collection: Path, kind: str) -> Iterator[None]:
 
 
 def _failed(error: Exception) -> Outcome:
-    refused = of_disk(error) if isinstance(error, OSError) else of_machine(error) or error
-    if isinstance(refused, SprError):
+    if refused := refusal_of(error):
         return Outcome(error=str(refused), reason=refused.reason)
     _log.error("a job failed", exc_info=error)
     return Outcome(error="internal error; the library's log has it.", reason="INTERNAL")

@@ -51,8 +51,8 @@ def look(
 
     What could not be added for want of room, or since another process was at it, is added later.
     """
-    from engine.errors import SprError, Unavailable
-    from engine.files import of_disk
+    from engine.errors import Unavailable
+    from engine.files import refusal_of
     from trainer.library.tasks import IN_THE_WAY
     from trainer.library.watching import INTERVAL, left_out
 
@@ -64,9 +64,8 @@ def look(
         if ready:
             add(list(ready))
             told = ""
-    except (SprError, OSError) as error:
-        refused = of_disk(error) if isinstance(error, OSError) else error
-        if refused is None:
+    except Exception as error:
+        if (refused := refusal_of(error)) is None:
             raise
         if str(refused) != told:
             told = str(refused)

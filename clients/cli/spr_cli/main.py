@@ -75,11 +75,9 @@ def main() -> None:
         _end("stopped by Ctrl-C.", INTERRUPTED)
     except Exception as error:
         # Imported late: gRPC comes with it, and `spr --help` is to be instant.
-        from engine.errors import SprError, of_machine
-        from engine.files import of_disk
+        from engine.files import refusal_of
 
-        refused = of_disk(error) if isinstance(error, OSError) else of_machine(error) or error
-        if not isinstance(refused, SprError):
+        if (refused := refusal_of(error)) is None:
             raise
         _end(str(refused), refused.exit_code)
 

@@ -177,14 +177,12 @@ def supervise(
 def _json_errors() -> Iterator[None]:
     """Make a refusal a line of log on stderr, as all others there are, and exit with its code."""
     from engine import logs
-    from engine.errors import SprError
-    from engine.files import of_disk
+    from engine.files import refusal_of
 
     try:
         yield
-    except (SprError, OSError) as error:
-        refused = of_disk(error) if isinstance(error, OSError) else error
-        if refused is None:
+    except Exception as error:
+        if (refused := refusal_of(error)) is None:
             raise
         click.echo(logs.line("spr.serve", str(refused), logging.ERROR), nl=False, err=True)
         sys.exit(refused.exit_code)

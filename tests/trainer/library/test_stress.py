@@ -9,7 +9,7 @@ import pytest
 from engine import parts, places, versions
 from engine.corpus import open_corpus
 from engine.errors import SprError
-from engine.files import of_disk
+from engine.files import refusal_of
 from engine.version_lock import held
 from spr.v1.admin_service_pb2 import DeleteVideos, SubmitJobRequest
 from tests.trainer.generation.test_disk import largest_file
@@ -76,7 +76,7 @@ def refused(step: Step, path: Path) -> str:
     except SprError as error:
         said = str(error)
     except OSError as error:
-        said = str(of_disk(error) or f"{error!r} is no sentence\n")
+        said = str(refusal_of(error) or f"{error!r} is no sentence\n")
     assert "\n" not in said
     return said
 

@@ -100,7 +100,8 @@ def read(certificate: Path, key: Path, authority: Path, name: str = "") -> Certi
     issuers = [one for one in trusted if _issued(chain[-1], one)]
     if not issuers:
         raise InvalidInput(f"{certificate} is not issued by an authority of {authority}; {_AGAIN}")
-    issuer = max(issuers, key=lambda one: one.not_valid_after_utc)
+    now = datetime.now(UTC)
+    issuer = max(issuers, key=lambda one: (one.not_valid_before_utc <= now, one.not_valid_after_utc))
     _check_time(authority, issuer, _ANEW)
     _check_time(certificate, leaf, _AGAIN)
     if name and name not in names_of(leaf):

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from engine import metrics
 from engine.errors import InvalidInput, Mismatch, Overloaded
 from spr.v1.admin_service_pb2 import Job, SubmitJobRequest
 from trainer.library import jobs
 from trainer.library.jobs import FILE, Queue
 from trainer.library.process import by_name
-from trainer.library.tasks import Outcome
+from trainer.library.tasks import FAILED, Outcome
 
 
 def adding(name: str, *paths: str) -> SubmitJobRequest:
@@ -134,7 +135,10 @@ def test_what_a_process_died_at_is_done_alone_and_fails_in_the_end(queue: Queue,
         assert [task.id for task in again.take(64)] == ["a"]
         assert again.recover() == (1, [])
     assert [task.id for task in again.take(64)] == ["a"]
+    counted = metrics.bound(metrics.JOBS_ENDED, "c", "add", FAILED)
+    before = counted._value.get()
     assert again.recover() == (0, ["a"])
+    assert counted._value.get() == before + 1
     (told,) = again.jobs("a")
     assert (told.state, told.reason) == (Job.STATE_FAILED, "LIBRARY_DIED")
     assert told.end_time.seconds >= told.create_time.seconds

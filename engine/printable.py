@@ -1,6 +1,8 @@
 """Names as they are shown and compared: no line breaks, no control sequences, one Unicode form."""
 
+import os
 import unicodedata
+from pathlib import Path
 
 # Control characters, halves of surrogate pairs, line and paragraph separators.
 _HIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -17,6 +19,11 @@ def printable(name: str) -> str:
     two\nlines [red]\x1b[31m
     """
     return "".join(_shown(character) for character in name)
+
+
+def in_utf8(path: Path | str) -> str:
+    """Return a path as a text that every file can hold: bytes that are no UTF-8 are shown as such."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def in_one_form(name: str) -> str:

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from engine.errors import InvalidInput
+from engine.printable import in_utf8
 from trainer.collection.annotations import JudgedQuery, load_queries
 from trainer.evaluation.chance import corpus_beside, corpus_of
 from trainer.evaluation.judged import Truth, truths
 from trainer.evaluation.matching import PROTOCOLS, SPR, Protocol
 from trainer.evaluation.report import slice_names
 from trainer.evaluation.resample import SAMPLES, paired
-from trainer.evaluation.runfile import REFINED, Run, load_about, load_run, rankings, told, truth_of
+from trainer.evaluation.runfile import REFINED, Run, load_about, load_run, rankings, truth_of
 from trainer.evaluation.scores import Scores, scores_of
 
 # Query ids named where two runs differ.
@@ -45,7 +46,7 @@ def compare_files(
     """
     truth = truth or _answered(a[0], (*a[1:], *b))
     one, other = (list(map(load_run, side)) for side in (a, b))
-    queries, names = load_queries(truth), (told(a[0]), told(b[0]))
+    queries, names = load_queries(truth), (in_utf8(a[0]), in_utf8(b[0]))
     chosen = PROTOCOLS[protocol]
     value = compare(
         one,
@@ -57,8 +58,8 @@ def compare_files(
         samples=samples,
         names=names,
     )
-    files = {"a": list(map(told, a)), "b": list(map(told, b))}
-    value = {"files": files, "truth": told(truth), **value}
+    files = {"a": list(map(in_utf8, a)), "b": list(map(in_utf8, b))}
+    value = {"files": files, "truth": in_utf8(truth), **value}
     if html is not None:
         _write_html(html, value, (one, other), queries, chosen, corpus_beside(truth))
     return value

@@ -14,7 +14,6 @@ A .jsonl file holds predictions of the QVHighlights family (trainer/formats/mome
 """
 
 import math
-import os
 import re
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ import numpy as np
 
 from engine.errors import InvalidInput, NotFound
 from engine.files import read_json, sha256, write_json
+from engine.printable import in_utf8
 from trainer.collection.checks import check_duration, check_number, check_span
 from trainer.evaluation.judged import Ranking
 from trainer.formats.moments import load_predictions
@@ -90,12 +90,7 @@ def load_about(path: Path) -> dict[str, Any]:
 
 def truth_card(path: Path) -> dict[str, str]:
     """Return how a run file names the truth it answers."""
-    return {"file": told(path), "sha256": sha256(path)}
-
-
-def told(path: Path) -> str:
-    """Return a path as a text that every file can hold: bytes that are no UTF-8 are shown as such."""
-    return os.fsencode(path).decode(errors="backslashreplace")
+    return {"file": in_utf8(path), "sha256": sha256(path)}
 
 
 def truth_of(path: Path) -> Path:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from engine.errors import InvalidInput, NotFound, Overloaded
+from engine.printable import in_utf8
 from spr.v1 import search_service_pb2 as pb
 from spr_client import Moment, SearchResult
 from spr_client.translate import result_from_pb
@@ -147,7 +148,8 @@ def _told(cut: Excerpt) -> Excerpt:
 def _cut(query: str, found: SearchResult, cuts: Sequence[Excerpt], folder: Path) -> tuple[Path, int]:
     """Return the one clip, or a zip of several and their manifest; and how many clips there are."""
     named = [_told(cut) for cut in cuts]
-    sources = {str(cut.footage.path): str(told.footage.path) for cut, told in zip(cuts, named, strict=True)}
+    pairs = zip(cuts, named, strict=True)
+    sources = {in_utf8(cut.footage.path): in_utf8(told.footage.path) for cut, told in pairs}
     manifest, failed = save_clips(query, found, cuts, folder / "clips", lambda _: None)
     clips = manifest["clips"]
     if not clips:

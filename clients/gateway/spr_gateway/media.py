@@ -9,6 +9,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from engine.printable import in_utf8
 from spr_gateway import asked, clips, pictures, probing, speech
 from spr_gateway.keep import Keep, Sized
 from spr_gateway.ranges import bytes_response, in_bytes
@@ -39,7 +40,7 @@ class Media:
             {
                 "video": video.id,
                 "collection": video.collection,
-                "file": video.path.name,
+                "file": in_utf8(video.path.name),
                 "duration": video.duration,
                 "width": probe.width,
                 "height": probe.height,

@@ -118,6 +118,14 @@ def test_clips_hold_their_moments_and_the_manifest_says_how(found: SearchResult,
         assert frames[0].rotation == 90
 
 
+def test_the_manifest_names_a_file_whose_name_is_no_utf8(tmp_path: Path) -> None:
+    path = write_video(tmp_path / os.fsdecode(b"\xff.mp4"), regular(2.0, 10))
+    cuts, _, _ = excerpts([moment("a", 0.0, 1.0, 1, path.as_uri())], None)
+    save_clips("q", answer(), cuts, tmp_path / "clips", lambda _: None)
+    [clip] = json.loads((tmp_path / "clips" / "manifest.json").read_text())["clips"]
+    assert clip["source"] == f"{tmp_path}/\\xff.mp4"
+
+
 def test_a_file_that_is_cut_off_ends_no_export(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.avi", regular(6.0, 10), codec="mpeg4")
     data = path.read_bytes()

@@ -2,19 +2,25 @@
 
 import asyncio
 import io
+import json
+import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 from av.container import InputContainer
 from PIL import Image
+from starlette.requests import Request
 
 from engine.errors import NotFound, Overloaded
 from spr_gateway import clips, pictures, probing, speech
 from spr_gateway.keep import Keep
+from spr_gateway.media import Media
 from spr_gateway.pictures import Picture
+from spr_gateway.shelf import Video
 from tests.trainer.ingest.factories import grey, regular, write_video
 from trainer.ingest.errors import BadVideo
 
@@ -136,3 +142,19 @@ async def _kept() -> None:
     await keep.get(owner, "a", lambda: make("a", 60))
     assert made.count("a") == 3
     keep.close()
+
+
+def test_a_video_whose_file_has_a_name_that_is_no_utf8_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / os.fsdecode(b"\xff.mp4"), regular(2.0, 10), size=(64, 48))
+    monkeypatch.setattr(speech, "of", lambda *_: speech.Speech(()))
+
+    class Shelf:
+        def find(self, collection: str, video: str) -> Video:
+            return Video(collection, video, path, 2.0, tmp_path, "1")
+
+    media: Any = Media(Shelf(), 1 << 20)  # type: ignore[arg-type]
+    scope = {"type": "http", "path_params": {"video": "a"}, "query_string": b"", "headers": []}
+    told = asyncio.run(media.about(Request(scope)))
+    assert json.loads(told.body)["file"] == "\\xff.mp4"

@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.errors import InvalidInput, NotFound, quoted
 from engine.files import replacing, write_json
+from engine.printable import in_utf8
 from spr_client import SearchResult, clock
 from spr_gateway.clips import cut_to
 from spr_gateway.cutter import KEPT
@@ -57,7 +58,7 @@ def _clip(cut: Excerpt, path: Path) -> Manifest:
         "file": path.name,
         "rank": moment.rank,
         "video": moment.video,
-        "source": str(film.path),
+        "source": in_utf8(film.path),
         "start": moment.start,
         "end": moment.end,
         "timecode_in": film.label(cut.first),

@@ -81,7 +81,12 @@ def status(path: Path, fresh: bool = True) -> Status:
 def exists(path: Path) -> bool:
     """Whether there is a file, or what cannot be looked at; listed folders are not asked again."""
     if not is_remote(path):
-        return path.is_file()
+        try:
+            return path.is_file()
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:  # what no file can be called is not there
+                return False
+            raise
     if path.parent in _listed:
         return path.name in _listed[path.parent]
     try:

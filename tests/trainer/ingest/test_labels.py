@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.ingest.levels import Levels, run, store
-from trainer.ingest.labels import Labels
+from trainer.ingest.labels import Labels, Told
 
 MAY = datetime(2024, 5, 1, tzinfo=UTC).timestamp()
 
@@ -26,6 +26,10 @@ def test_what_is_written_of_a_video_is_joined(tmp_path: Path) -> None:
     assert (a.labels, a.date, a.warnings) == (("colour", "interview", "long", "rome"), MAY, ())
     assert (b.labels, b.date) == ((), None)
     assert (c.labels, c.date) == (("first", "second"), MAY)
+
+
+def test_a_video_with_the_longest_name_has_no_labels_and_no_warning(tmp_path: Path) -> None:
+    assert Labels().of(tmp_path / f"{'a' * 252}.ts") == Told()
 
 
 @pytest.mark.parametrize(

@@ -88,14 +88,21 @@ class Held(Generic[T]):
         self._ended = threading.Event()
 
     def prepare_current(self) -> None:
-        """Prepare every collection's current version; the first's must succeed, others are only noted."""
+        """Prepare every collection's current version; the first's must succeed, others are only noted.
+
+        The first may have fewer shards than another, and none for this worker.
+        """
+        refused: SprError | None = None
         for number, directory in enumerate(self._directories):
             try:
                 self._prepare(directory, "")
             except SprError as error:
-                if number == 0:
+                refused = refused or error
+                if number == 0 and error.reason != "SHARD_NOT_FOUND":
                     raise
                 log.warning("nothing is served of %s: %s", directory, error)
+        if refused is not None and not self._held:
+            raise refused
 
     def prepare(self, collection: str, version: str) -> Prepared:
         """Open a version of the collection named; at once where it is held. Errors as `open_version`'s."""

@@ -11,8 +11,8 @@ import pytest
 from engine import version_lock, versions
 from engine.corpus import Corpus, open_corpus
 from engine.errors import Mismatch, NotFound
-from tests.workers.holding import NAMES, QUERIES, answers, entries, holding, made, same
-from tests.workers.index.corpora import file_of, maps_of, without
+from tests.workers.holding import NAMES, QUERIES, TRAINED, answers, entries, holding, made, same
+from tests.workers.index.corpora import commit, file_of, maps_of, without
 from workers.directories import directory_of
 from workers.index.factory import CODES
 from workers.index.part import INDEX
@@ -37,6 +37,17 @@ def test_several_versions_of_several_collections_answer_side_by_side(tmp_path: P
     assert listed[second.id].collection == "tiny"
     assert (listed[second.id].videos, listed[second.id].parts) == (35, 3)
     assert {about.fault for about in listed.values()} == {""}
+
+
+def test_the_first_collection_may_have_fewer_shards_than_another(tmp_path: Path) -> None:
+    made(tmp_path / "one", entries(tmp_path / "one"))
+    listed = entries(tmp_path / "other")
+    wide = commit(tmp_path / "other", [listed[:2], listed[2:]], TRAINED["flat"], name="second")
+    held = Held([tmp_path / "one", tmp_path / "other"], ShardOpener("shard-00001", "cpu"))
+    held.prepare_current()
+    assert [about.version for about in held.listing()] == [wide.id]
+    with pytest.raises(NotFound, match="has no shard-00002"):
+        Held([tmp_path / "one", tmp_path / "other"], ShardOpener("shard-00002", "cpu")).prepare_current()
 
 
 def test_a_version_from_before_a_collection_was_renamed_is_found(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Pictures, clips, subtitles and files of videos."""
 
 import asyncio
-from collections.abc import Callable, Hashable
-from functools import partial
+from collections.abc import Awaitable, Callable, Hashable
+from functools import partial, wraps
 from typing import Any
 from urllib.parse import quote
 
@@ -18,8 +18,29 @@ from trainer.ingest.tiles import EDGE, Tiles
 
 SIZES = (120, 240, 480)  # short sides of a thumbnail
 MOST_SHOTS = 24
-SOON = {"cache-control": "private, max-age=3600"}
+FRESH = {"cache-control": "private, no-cache"}  # kept, and asked for each time whether it is the same
 CLIP = 4.0  # seconds around a clip's span, so that one can look before and after
+
+
+def _of_the_file(
+    answer: Callable[["Media", Request, Video], Awaitable[Response]],
+) -> Callable[["Media", Request], Awaitable[Response]]:
+    """Make an endpoint of what the video's file alone decides: 304 for whom has it, until the file changes.
+
+    Another file may be added under the id of one that was shown.
+    """
+
+    @wraps(answer)
+    async def endpoint(self: "Media", request: Request) -> Response:
+        video = await self._video(request)
+        headers = {**FRESH, "etag": '"{2:x}-{3:x}"'.format(*video.stamp)}
+        if request.headers.get("if-none-match") == headers["etag"]:
+            return Response(status_code=304, headers=headers)
+        response = await answer(self, request, video)
+        response.headers.update(headers)
+        return response
+
+    return endpoint
 
 
 class Media:
@@ -52,14 +73,12 @@ class Media:
             }
         )
 
-    async def file(self, request: Request) -> Response:
+    @_of_the_file
+    async def file(self, request: Request, video: Video) -> Response:
         """Send the file itself, or the part of it that a Range header asks for."""
         in_bytes(request)
-        video = await self._video(request)
         probe = await self._made(video, "probe", partial(probing.probe, video.path))
-        return FileResponse(
-            video.path, media_type=probe.mime, headers=SOON, content_disposition_type="inline"
-        )
+        return FileResponse(video.path, media_type=probe.mime, content_disposition_type="inline")
 
     async def clip(self, request: Request) -> Response:
         """Send a span as an MP4 that browsers play; with `about`, say where its first second lies."""
@@ -75,22 +94,23 @@ class Media:
             {"url": where, "offset": made.offset, "how": made.probe.how, "why": made.probe.why}
         )
 
-    async def thumbnail(self, request: Request) -> Response:
+    @_of_the_file
+    async def thumbnail(self, request: Request, video: Video) -> Response:
         """Send the frame at a time."""
-        video = await self._video(request)
         seconds = asked.number(request, "t", 0.0, 1e6)
         wanted = asked.number(request, "size", 1, SIZES[-1], SIZES[1])
         if wanted <= EDGE and (kept := (await self._tiles(video)).at(seconds)) is not None:
-            return Response(kept, 200, SOON, "image/jpeg")
+            return Response(kept, media_type="image/jpeg")
         edge = next(size for size in SIZES if size >= wanted)
         # Tenths: a moment that is refined by less keeps its picture.
         at = round(min(seconds, max(0.0, video.duration - 0.1)), 1)
         make = partial(pictures.thumbnail, video.path, at, edge)
-        return Response((await self._made(video, ("t", at, edge), make)).data, 200, SOON, "image/jpeg")
+        return Response((await self._made(video, ("t", at, edge), make)).data, media_type="image/jpeg")
 
-    async def strip(self, request: Request) -> Response:
+    @_of_the_file
+    async def strip(self, request: Request, video: Video) -> Response:
         """Send frames of a span side by side."""
-        video, (start, end) = await self._video(request), asked.span(request)
+        start, end = asked.span(request)
         count = int(asked.number(request, "n", 1, MOST_SHOTS, 10))
         end = min(end, video.duration)
         times = tuple(round(start + (end - start) * (k + 0.5) / count, 1) for k in range(count))
@@ -100,12 +120,12 @@ class Media:
             make = partial(pictures.joined, kept)
         else:
             make = partial(pictures.strip, video.path, times, SIZES[0])
-        return Response((await self._made(video, ("s", *times), make)).data, 200, SOON, "image/jpeg")
+        return Response((await self._made(video, ("s", *times), make)).data, media_type="image/jpeg")
 
     async def subtitles(self, request: Request) -> Response:
         """Send what is said as WebVTT."""
         said = await self._said(await self._video(request))
-        return Response(said.vtt(), 200, SOON, "text/vtt")
+        return Response(said.vtt(), 200, FRESH, "text/vtt")
 
     def forget_deleted(self) -> None:
         """Drop what is kept of videos that are no more in their collections."""

@@ -11,7 +11,7 @@ _BYTES = re.compile(rb"\s*bytes\s*=", re.IGNORECASE)
 
 def bytes_response(request: Request, data: bytes, media_type: str) -> Response:
     """Return all bytes, or those of a single range; 416 for one that does not exist."""
-    headers = {"accept-ranges": "bytes", "cache-control": "private, max-age=600"}
+    headers = {"accept-ranges": "bytes", "cache-control": "private, no-cache"}
     asked = _ONE_RANGE.fullmatch(request.headers.get("range", "").strip())
     if asked is None or not any(asked.groups()):
         return Response(data, 200, headers, media_type)

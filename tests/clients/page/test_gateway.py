@@ -1,6 +1,7 @@
 """The page's endpoints, asked as a browser does and as nobody should."""
 
 import json
+import os
 import shutil
 import urllib.parse
 import urllib.request
@@ -204,6 +205,26 @@ def test_only_files_below_the_roots_are_given_out(page: Page, tmp_path: Path) ->
     finally:
         linked.unlink()
         moved.rename(linked)
+
+
+@pytest.mark.parametrize("path", ["/media/talk", "/thumb/talk?t=5", "/strip/talk?start=0&end=4"])
+def test_what_a_browser_keeps_of_a_file_goes_when_the_file_changes(page: Page, path: str) -> None:
+    first = page.get(path)
+    assert first.headers["cache-control"] == "private, no-cache"
+    etag = first.headers["etag"]
+    assert (
+        page.get(path, None, **{"If-None-Match": etag}).status,
+        page.get(path, None, **{"If-None-Match": etag}).body,
+    ) == (304, b"")
+    talk = page.videos / "talk.mp4"
+    before = talk.stat()
+    os.utime(talk, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    try:
+        assert page.get(path, None, **{"If-None-Match": etag}).status == 200
+        part = page.get(path, None, **{"If-Range": etag, "Range": "bytes=0-9"})
+        assert part.status == 200  # never the rest of another file
+    finally:
+        os.utime(talk, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def test_without_a_library_there_are_no_matches(page: Page) -> None:

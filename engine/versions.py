@@ -55,10 +55,14 @@ def current(collection: Path) -> str:
     except (FileNotFoundError, NotADirectoryError):
         message = f"Collection {collection} has no active version: run `spr build {argument(collection)}`."
         raise NotFound(message, reason="GENERATION_NOT_FOUND") from None
-    if _ID.fullmatch(name) is None and (collection / LEGACY / name).is_dir():
+    if _ID.fullmatch(name) is not None:
+        return name
+    if (collection / LEGACY / name).is_dir():
         message = f"Collection {collection} is of an older format: run `spr migrate {argument(collection)}`."
         raise NotFound(message, reason=FORMAT_OLD)
-    return name
+    message = f"{collection / CURRENT} names {quoted(name)}, which is no id of a version: copy it again, "
+    message += f"or run `spr build {argument(collection)}`."
+    raise NotFound(message, reason="GENERATION_NOT_FOUND")
 
 
 def resolve(collection: Path, version: str = "") -> str:

@@ -116,6 +116,12 @@ def test_an_older_format_is_told_with_the_remedy(tmp_path: Path) -> None:
         versions.current(collection)
 
 
+def test_a_current_that_names_no_version_is_named_with_the_remedy(written: tuple[Path, Version]) -> None:
+    (written[0] / "CURRENT").write_text("garbage\n")
+    with pytest.raises(NotFound, match=r"/CURRENT names 'garbage', which is no id .* run `spr build "):
+        versions.read(written[0], versions.current(written[0]))
+
+
 def test_a_current_that_is_not_text_is_one_sentence(written: tuple[Path, Version]) -> None:
     current = written[0] / "CURRENT"
     current.write_bytes(b"\xff\xfe")

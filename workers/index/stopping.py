@@ -32,7 +32,7 @@ FIRST, SEEN, SLACK = 16, 100, 1.5
 FURTHER = 0.9
 # Candidates that are scored in one go: finding out which need not be costs as much as a few hundred. And one
 # in so many: or a larger factor would find no more where codes err much.
-AT_ONCE, ONE_IN = 800, 4
+AT_ONCE, ONE_IN = 500, 4
 # Codes of all lists that may be visited, below which finding out what to leave out costs what it saves.
 WORTH = 5_000
 # The least share of rows that may be found: of fewer, what the first lists hold tells little of the others.
